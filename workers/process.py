@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from celery import signals
+from celery import Celery, signals
 from PIL import Image
 from sqlalchemy.exc import DBAPIError
 
@@ -26,7 +26,7 @@ from backend.bootstrap import Services
 from backend.errors import ConfigurationError, LookalikeError
 from backend.jobs import runners
 from backend.metrics.snapshots import Publisher
-from backend.settings import read_settings
+from backend.settings import Settings, read_settings
 from backend.worker.failures import RepeatedFailures
 from backend.worker.loop import Worker
 from workers import tasks
@@ -59,38 +59,15 @@ def main() -> int:
     heartbeat.start()
     app = make_app(settings)
     notify = Notifier(app, settings)
-    services = bootstrap.build(
-        settings,
-        notify=notify,
-        heartbeat=heartbeat,
-        embed_remotely=RemoteEmbedder(app, settings),
-        embeds=True,
-        wait=True,
-    )
-    if services.arrival.problem:
-        services.arrival.wait(heartbeat=heartbeat)
+    services = _build(settings, app, notify, heartbeat)
     worker = Worker(services)
     publisher = Publisher(options.metrics or settings.metrics_dir, role=ROLES[options.queue])
     publisher.start()
     _recover(worker, heartbeat)
     warm_up(services)
     tasks.register(app, worker, notify=notify, replies=Replies(settings))
-    if options.queue == Queue.INDEX:
-        unprompted = Unprompted(worker, heartbeat, poll_seconds=settings.poll_seconds)
-        signals.task_prerun.connect(unprompted.note_message)
-        QuickConsumer.meanwhile = staticmethod(unprompted)
-    signals.task_prerun.connect(heartbeat.busy)
-    signals.task_postrun.connect(heartbeat.idle)
-    signals.worker_shutting_down.connect(lambda **_: worker.stop(), weak=False)
-    celery_worker = app.Worker(
-        hostname=f"{options.name}@{os.uname().nodename}",
-        queues=[options.queue],
-        pool="solo",
-        without_gossip=True,
-        without_mingle=True,
-        without_heartbeat=not settings.task_events,
-        quiet=True,
-    )
+    _connect(worker, heartbeat, options.queue)
+    celery_worker = _celery_worker(app, options, settings)
     heartbeat.idle()
     log.info("worker ready", queue=options.queue, name=options.name)
     try:
@@ -102,6 +79,46 @@ def main() -> int:
         services.close()
         log.info("worker ended", queue=options.queue, name=options.name)
     return int(celery_worker.exitcode or 0)
+
+
+def _build(settings: Settings, app: Celery, notify: Notifier, heartbeat: Heartbeat) -> Services:
+    """Build the services; a database that does not answer is waited for."""
+    services = bootstrap.build(
+        settings,
+        notify=notify,
+        heartbeat=heartbeat,
+        embed_remotely=RemoteEmbedder(app, settings),
+        embeds=True,
+        wait=True,
+    )
+    if services.arrival.problem:
+        services.arrival.wait(heartbeat=heartbeat)
+    return services
+
+
+def _connect(worker: Worker, heartbeat: Heartbeat, queue: Queue) -> None:
+    """Let Celery tell of its tasks and of its end, and work between messages."""
+    if queue == Queue.INDEX:
+        unprompted = Unprompted(
+            worker, heartbeat, poll_seconds=worker.services.settings.poll_seconds
+        )
+        signals.task_prerun.connect(unprompted.note_message)
+        QuickConsumer.meanwhile = staticmethod(unprompted)
+    signals.task_prerun.connect(heartbeat.busy)
+    signals.task_postrun.connect(heartbeat.idle)
+    signals.worker_shutting_down.connect(lambda **_: worker.stop(), weak=False)
+
+
+def _celery_worker(app: Celery, options: argparse.Namespace, settings: Settings) -> Any:
+    return app.Worker(
+        hostname=f"{options.name}@{os.uname().nodename}",
+        queues=[options.queue],
+        pool="solo",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=not settings.task_events,
+        quiet=True,
+    )
 
 
 def _recover(worker: Worker, heartbeat: Callable[[], None]) -> None:

@@ -28,7 +28,7 @@ from pydantic_core import ErrorDetails
 from backend.catalogue import skus
 from backend.catalogue.draft_images import LONGEST_URI, ImageItem, ImageRef, ImageUri, image_ref
 from backend.catalogue.request_schema import without_defaults
-from backend.catalogue.texts import UNSTORABLE, normalise_text, storable
+from backend.catalogue.texts import is_storable, normalise_text, storable
 from backend.errors import InvalidProduct, reason_of, unknown_field
 from backend.filters import Scalar
 from backend.vectors.image_points import MOST_IMAGES
@@ -155,7 +155,7 @@ def _too_large(attributes: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _is_key(key: Any) -> bool:
-    return isinstance(key, str) and 1 <= len(key) <= LONGEST_KEY and not UNSTORABLE.search(key)
+    return isinstance(key, str) and 1 <= len(key) <= LONGEST_KEY and is_storable(key)
 
 
 def _check_attribute(key: Any, value: Any) -> None:

@@ -33,7 +33,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import TableValuedAlias
 
 from backend.catalogue.drafts import CATEGORICAL
-from backend.catalogue.texts import UNSTORABLE
+from backend.catalogue.texts import is_storable
 from backend.database.dialect import is_postgresql
 from backend.database.models import Product
 from backend.errors import InvalidFilter
@@ -71,7 +71,7 @@ def conditions(session: Session, where: Where) -> list[ColumnElement[bool]]:
 
 def _translate(name: str, it: Condition, has: Has) -> Iterator[ColumnElement[bool]]:
     for value in (name, *it.any_of, *it.none_of):
-        if isinstance(value, str) and UNSTORABLE.search(value):
+        if isinstance(value, str) and not is_storable(value):
             raise InvalidFilter(f"{name!r}: {value!r} cannot be in the catalogue", field=name)
     if name.startswith(OPEN):
         return _attribute(name.removeprefix(OPEN), it, has)

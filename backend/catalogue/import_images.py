@@ -28,7 +28,7 @@ class ImageReferrer:
         """
         if isinstance(image, str):
             return image_ref(image)
-        before = self._before(image, known, place)
+        before = self._before(image, known, place) if known else None
         if before is not None and self._is_as_it_was(image, before):
             return before
         uri, digest = image.uri, None

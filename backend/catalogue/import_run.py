@@ -20,14 +20,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
+from sqlalchemy.orm import Session
+
 from backend import queue
 from backend.catalogue import products
+from backend.catalogue.import_changes import FieldChange, write_fields
 from backend.catalogue.import_images import ImageReferrer
 from backend.catalogue.import_memory import IdSet, LastLines, rare_collections
 from backend.catalogue.import_rows import CheckedRow, read_rows
 from backend.catalogue.import_unchanged import StoredRows
 from backend.catalogue.product_images import Images
-from backend.catalogue.products import Draft, ImageRef, Outcome
+from backend.catalogue.products import Draft, ImageRef, Outcome, Saved
 from backend.catalogue.pruning import DEFAULT_LIMIT, PruneLimit, Pruner
 from backend.catalogue.report import Remarks, Summary
 from backend.catalogue.skus import is_sku, normalise
@@ -138,27 +141,65 @@ class _Import:
         rejects = [row for row in part if isinstance(row, Reject)]
         skus = {row.sku for row in rows}
         named = {normalise(row.sku) for row in rejects if row.sku}
+        version = self.db.version()
         with self.db.read() as session:
             wanted = [*skus, *filter(is_sku, named - skus)]
             known = StoredRows.read(session, wanted, (row.draft for row in rows))
         for reject in rejects:
             self._reject(reject.line, reject.sku, reject.reason, known)
-        left, drafts = [], []
+        left: list[CheckedRow] = []
+        changes: list[FieldChange] = []
         for row in rows:
             for line, warning in row.warnings:
                 self.warnings.add(line, row.sku, warning, kind_of(warning))
-            if len(skus) == len(rows) and known.is_unchanged(row, self.images):
-                self._note_unchanged(row, known)
-            else:
+            fields = known.differing(row, self.images) if len(skus) == len(rows) else None
+            if fields is None:
                 left.append(row)
-                drafts.append(self._draft(row, known))
-        if drafts:
-            self._save(left, drafts, known)
+            elif fields:
+                changes.append(FieldChange(known.rows[row.sku][0], fields, row))
+            else:
+                self._note_unchanged(row, known)
+        if left or changes:
+            self._save(left, changes, known, version)
 
-    def _save(self, rows: Sequence[CheckedRow], drafts: Sequence[Draft], known: StoredRows) -> None:
-        saved = self.db.write(
-            lambda session: products.save(session, drafts, priority=queue.IMPORT, complete=False)
-        )
+    def _save(
+        self,
+        rows: list[CheckedRow],
+        changes: Sequence[FieldChange],
+        known: StoredRows,
+        version: int | None,
+    ) -> None:
+        """Write what differs; what was read stands if nobody has committed since `version`."""
+        drafts = [self._draft(row, known) for row in rows]
+
+        def write_at_once(session: Session) -> Saved | None:
+            if version is None or self.db.version() != version:
+                return None
+            write_fields(session, changes)
+            return products.save(
+                session,
+                drafts,
+                priority=queue.IMPORT,
+                complete=False,
+                is_new=known.is_new,
+                changed=[change.product_id for change in changes],
+            )
+
+        saved = self.db.write(write_at_once) if version is not None else None
+        if saved is not None:
+            self.outcomes[Outcome.CHANGED] += len(changes)
+            self._held.update(change.product_id for change in changes)
+        else:
+            rows = [*rows, *(change.row for change in changes)]
+            drafts += [self._draft(change.row, known) for change in changes]
+            saved = self.db.write(
+                lambda session: products.save(
+                    session, drafts, priority=queue.IMPORT, complete=False
+                )
+            )
+        self._note_saved(saved, rows, known)
+
+    def _note_saved(self, saved: Saved, rows: Sequence[CheckedRow], known: StoredRows) -> None:
         self.outcomes.update(saved.outcomes)
         self._held.update(saved.ids.values())
         for position, reason in saved.reasons.items():

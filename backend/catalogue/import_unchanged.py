@@ -1,13 +1,15 @@
-"""Which rows of a feed say what is stored already: found by one SELECT, before anything is saved.
+"""Which rows of a feed say what is stored already, or differ in fields alone: found by one SELECT.
 
-Only what is surely the same is found here; `save_products` compares every other row.
+Only what is surely so is found here, before anything is saved; `save_products` compares every other
+row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from operator import itemgetter
+from itertools import compress
+from operator import itemgetter, ne
 from typing import Any, Final
 
 from sqlalchemy import Row, select
@@ -33,6 +35,7 @@ class StoredRows:
     """The stored products that a chunk of a feed names: their ids, images and named fields."""
 
     rows: Mapping[str, Row[Any]]  # by sku
+    removed: Set[str]  # skus of products that were removed
     further: Mapping[int, Images]
     fields: Sequence[str]
     _getters: dict[tuple[str, ...], _Getters] = field(default_factory=dict)
@@ -42,12 +45,15 @@ class StoredRows:
         """Read them, with the fields that the drafts have values for."""
         headers = dict.fromkeys(tuple(draft.values) for draft in drafts)
         fields = tuple(dict.fromkeys(name for names in headers for name in names))
-        query = select(*(getattr(Product, name) for name in (*_FACTS, *fields)))
-        query = query.where(is_among(session, Product.sku, skus), Product.removed_at.is_(None))
-        rows = session.execute(query).all()
-        several = [row.id for row in rows if row.more_images]
+        columns: list[Any] = [getattr(Product, name) for name in (*_FACTS, *fields)]
+        columns.append(Product.removed_at.is_not(None))
+        query = select(*columns).where(is_among(session, Product.sku, skus))
+        found = session.execute(query).all()
+        rows = {row.sku: row for row in found if not row[-1]}
+        removed = {row.sku for row in found if row[-1]} if len(rows) < len(found) else frozenset()
+        several = [row.id for row in rows.values() if row.more_images]
         further = product_images.load_further(session, several)
-        return cls({row.sku: row for row in rows}, further, fields)
+        return cls(rows, removed, further, fields)
 
     def id_of(self, sku: str) -> int | None:
         """Return a product's id, None for a sku that no product has."""
@@ -61,23 +67,25 @@ class StoredRows:
             return ()
         return (*product_images.first_of(row), *self.further.get(row.id, ()))
 
-    def is_unchanged(self, row: CheckedRow, referrer: ImageReferrer) -> bool:
-        """Tell whether a row surely says what is stored."""
+    def is_new(self, sku: str) -> bool:
+        """Tell whether no product has this sku, nor had it before it was removed."""
+        return sku not in self.rows and sku not in self.removed
+
+    def differing(self, row: CheckedRow, referrer: ImageReferrer) -> Sequence[str] | None:
+        """Return the fields in which a row differs from what is stored, () for none.
+
+        None where that is not sure, or something else than fields may differ: another image, or
+        attributes.
+        """
         stored = self.rows.get(row.sku)
         if stored is None or row.further is not None:
-            return False
-        return self._has_fields(row.draft, stored) and _has_image(row, stored, referrer)
-
-    def _has_fields(self, draft: Draft, stored: Row[Any]) -> bool:
-        names = tuple(draft.values)
+            return None
+        names = tuple(row.draft.values)
         getters = self._getters.get(names)
         if getters is None:
             getters = self._getters[names] = _Getters.make(names, self.fields)
-        if getters.given(draft.values) != getters.stored(stored):
-            return False
-        if getters.attributes is None:
-            return True
-        return _has_attributes(draft.values[_ATTRIBUTES], stored[getters.attributes])
+        found = getters.differing(row.draft.values, stored)
+        return found if found is not None and _has_image(row, stored, referrer) else None
 
 
 def _has_image(row: CheckedRow, stored: Row[Any], referrer: ImageReferrer) -> bool:
@@ -93,6 +101,7 @@ def _has_image(row: CheckedRow, stored: Row[Any], referrer: ImageReferrer) -> bo
 class _Getters:
     """Take the fields, without the attributes, out of a draft and out of a stored row."""
 
+    plain: Sequence[str]
     given: Callable[[Mapping[str, Any]], Any]
     stored: Callable[[Row[Any]], Any]
     attributes: int | None  # where they are in a row; None: the draft has none
@@ -102,9 +111,22 @@ class _Getters:
         places = {name: at for at, name in enumerate(fields, len(_FACTS))}
         plain = [name for name in names if name != _ATTRIBUTES]
         attributes = places[_ATTRIBUTES] if _ATTRIBUTES in names else None
-        if not plain:
-            return cls(lambda _: (), lambda _: (), attributes)
-        return cls(itemgetter(*plain), itemgetter(*(places[name] for name in plain)), attributes)
+        return cls(plain, _taking(plain), _taking([places[name] for name in plain]), attributes)
+
+    def differing(self, given: Mapping[str, Any], stored: Row[Any]) -> Sequence[str] | None:
+        """Return the plain fields that differ; None if the attributes do."""
+        at = self.attributes
+        if at is not None and not _has_attributes(given[_ATTRIBUTES], stored[at]):
+            return None
+        new, old = self.given(given), self.stored(stored)
+        return () if new == old else tuple(compress(self.plain, map(ne, new, old)))
+
+
+def _taking(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what takes the values of these keys; `itemgetter` gives a single one bare."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda found: tuple(found[key] for key in keys)
 
 
 def _has_attributes(given: Mapping[str, Any] | None, stored: Mapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -58,7 +58,13 @@ class Saved:
 
 
 def save(
-    session: Session, drafts: Sequence[Draft], *, priority: int, complete: bool = True
+    session: Session,
+    drafts: Sequence[Draft],
+    *,
+    priority: int,
+    complete: bool = True,
+    is_new: Callable[[str], bool] = lambda _: False,
+    changed: Iterable[int] = (),
 ) -> Saved:
     """Write products and request their work; the number of SQL statements does not grow with them.
 
@@ -66,10 +72,13 @@ def save(
     are merged. In both cases images that are not named stay. A product that was removed starts
     blank. A draft that equals the stored row requests nothing. Of several drafts with one sku the
     last is written and the earlier ones are rejected. A `file:` URI that no import has looked at
-    is rejected too.
-    Images beyond the first cost SQL only where there are some.
+    is rejected too. Images beyond the first cost SQL only where there are some.
+
+    A sku for which `is_new` is true is not looked for: the caller knows that no product has or had
+    it. `changed` are the ids of products whose fields the caller has written itself.
     """
-    plan = _Plan(drafts=drafts, complete=complete, now=utcnow())
+    plan = _Plan(drafts=drafts, complete=complete, is_new=is_new, now=utcnow())
+    plan.new_payloads.update(changed)
     last = {draft.sku: position for position, draft in enumerate(drafts)}
     for position, draft in enumerate(drafts):
         if last[draft.sku] != position:
@@ -94,6 +103,7 @@ class _Plan:
 
     drafts: Sequence[Draft]
     complete: bool
+    is_new: Callable[[str], bool]
     now: datetime
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
@@ -190,7 +200,8 @@ def _columns(row: dict[str, Any]) -> dict[str, Any]:
 
 def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[int]:
     """Write the drafts at these positions; return those that another writer has just inserted."""
-    stored = _stored(session, [plan.drafts[position].sku for position in positions])
+    skus = (plan.drafts[position].sku for position in positions)
+    stored = _stored(session, [sku for sku in skus if not plan.is_new(sku)])
     updates: list[tuple[ProductRow, dict[str, Any]]] = []
     missing = {}
     for position in positions:
@@ -224,6 +235,8 @@ def _begin_anew(session: Session, ids: Sequence[int], *, priority: int) -> None:
 
 def _stored(session: Session, skus: Sequence[str]) -> dict[str, ProductRow]:
     """Read rows by sku and, on PostgreSQL, lock them, in id order."""
+    if not skus:
+        return {}
     found = session.execute(
         select(PRODUCTS)
         .where(is_among(session, PRODUCTS.c.sku, skus))

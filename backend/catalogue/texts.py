@@ -43,9 +43,14 @@ def without_entities(text: str) -> str:
     return _ENTITY.sub(lambda it: html.unescape(it[0]), text) if "&" in text else text
 
 
+def is_storable(text: str) -> bool:
+    """Tell whether every database can hold a text."""
+    return "\0" not in text if text.isascii() else UNSTORABLE.search(text) is None
+
+
 def storable(text: str) -> str:
     """Return a text that every database can hold; raises ValueError for any other."""
-    if UNSTORABLE.search(text):
+    if not is_storable(text):
         raise ValueError("holds a NUL, or half of a surrogate pair, which is no character")
     return text
 

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from backend.cli.common import AsJson, bar, err, out, print_json, services
+from backend.cli.mapping_options import (
+    ColumnOfField,
+    CopyImages,
+    Decimal,
+    Delimiter,
+    Encoding,
+    Format,
+    ImageTemplate,
+    MappingFile,
+    Numeric,
+    Prune,
+    PruneAtMost,
+    read_mapping_options,
+)
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
@@ -23,12 +36,6 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Rejects that are printed; the report file and --json contain all of them."""
 
-FIELD_NAMES: Final = (  # as in backend.catalogue.drafts, which is heavy to import
-    *("sku", "display_name", "gender", "master_category", "sub_category", "article_type"),
-    *("base_colour", "season", "year", "usage", "group_id", "brand", "price", "currency"),
-    *("in_stock", "link", "attributes", "image_uri"),
-)
-
 CataloguePath = Annotated[
     Path,
     typer.Argument(
@@ -39,69 +46,17 @@ CataloguePath = Annotated[
         show_default=False,
     ),
 ]
-ImageTemplate = Annotated[
-    str | None,
-    typer.Option("--image", help="The path of an image, such as `images/{sku:.3}/{sku}.jpg`."),
-]
-MappingFile = Annotated[
-    Path | None,
+DryRun = Annotated[
+    bool,
     typer.Option(
-        help="A TOML or JSON file with a table `map`, and `image`, `format`, `delimiter`, "
-        "`encoding`, `decimal`, a list `numeric` as the options."
+        "--dry-run",
+        help="Print how the file is read, its first five products and counts; write nothing.",
     ),
 ]
-
-
-Format = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        metavar="NAME",
-        help="The platform that exported the file: google, meta, shopify, woocommerce, magento, "
-        "magento1, opencart, kaggle, or table for none. Default: recognised by the header.",
-    ),
+Report = Annotated[
+    Path | None, typer.Option(help="Write counts, rejects and warnings to this JSON file.")
 ]
-Delimiter = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CHARACTER", help="Delimiter of a CSV file, or `tab`. Default: recognised."
-    ),
-]
-Encoding = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", help="Encoding of a text file, such as cp1250. Default: recognised."
-    ),
-]
-Decimal = Annotated[
-    str | None,
-    typer.Option(
-        metavar=",|.", help="Decimal separator of prices. Default: recognised by the prices."
-    ),
-]
-Numeric = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="COLUMN",
-        help="A column that becomes an attribute and holds numbers, so that ranges can filter by "
-        "it; can be repeated.",
-    ),
-]
-PruneAtMost = Annotated[
-    str,
-    typer.Option(
-        metavar="SHARE|NUMBER",
-        help="With --prune: if more products would be removed, none is. 100% allows all.",
-    ),
-]
-ColumnOfField = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--map",
-        metavar="FIELD=COLUMN",
-        help=f"The column of a field; can be repeated. Fields: {', '.join(FIELD_NAMES)}.",
-    ),
-]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with an error if a row was rejected.")]
 
 
 def import_(
@@ -114,26 +69,12 @@ def import_(
     encoding: Encoding = None,
     decimal: Decimal = None,
     numeric: Numeric = None,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Remove products that are not in the file.")
-    ] = False,
+    prune: Prune = False,
     prune_at_most: PruneAtMost = "20%",
-    copy_images: Annotated[
-        bool, typer.Option("--copy-images", help="Copy a folder's images to the image store.")
-    ] = False,
-    is_dry: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Print how the file is read, its first five products and counts; write nothing.",
-        ),
-    ] = False,
-    report: Annotated[
-        Path | None, typer.Option(help="Write counts, rejects and warnings to this JSON file.")
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with an error if a row was rejected.")
-    ] = False,
+    copy_images: CopyImages = False,
+    is_dry: DryRun = False,
+    report: Report = None,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
     """Import products and image references from a file.
@@ -145,7 +86,6 @@ def import_(
     kept in the products' attributes.
     """
     from backend.catalogue.pruning import PruneLimit
-    from backend.catalogue.report import as_json as remark_json
 
     limit = PruneLimit.parse(prune_at_most)
     feed_mapping = read_mapping_options(
@@ -161,6 +101,14 @@ def import_(
             found, path, feed_mapping, prune=prune, prune_at_most=limit, copy_images=copy_images
         )
         written = _write_report(summary, report, found.settings.data_dir / "last-import.json")
+    _print_summary(summary, written, as_json=as_json)
+    if summary.not_pruned or (strict and summary.rejected):
+        raise typer.Exit(1)
+
+
+def _print_summary(summary: Summary, report: Path | None, *, as_json: bool) -> None:
+    from backend.catalogue.report import as_json as remark_json
+
     if as_json:
         print_json(
             {
@@ -168,15 +116,13 @@ def import_(
                 "not_pruned": summary.not_pruned,
                 "rejects": [remark_json(reject) for reject in summary.rejects],
                 "warnings_by_kind": summary.warnings_by_kind(),
-                "report": written and str(written),
+                "report": report and str(report),
             }
         )
     else:
-        show(summary, written)
+        show(summary, report)
     if summary.not_pruned:
         err.print(f"lookalike: {escape(summary.not_pruned)}", style="red", highlight=False)
-    if summary.not_pruned or (strict and summary.rejected):
-        raise typer.Exit(1)
 
 
 def _write_report(summary: Summary, asked: Path | None, usual: Path) -> Path | None:
@@ -306,50 +252,3 @@ def _print_remarks(rejects: Remarks, warnings: Remarks) -> int:
         text = f"  line {warning.line}: {warning.reason}"
         err.print(escape(text), style="dim", highlight=False)
     return max(0, len(rejects) - SHOWN) + max(0, len(warnings) - SHOWN)
-
-
-def read_mapping_options(
-    pairs: list[str],
-    image: str | None,
-    mapping_file: Path | None,
-    format_: str | None,
-    delimiter: str | None,
-    encoding: str | None,
-    decimal: str | None,
-    numeric: list[str],
-) -> FeedMapping:
-    """Return what the options of a command say about a feed."""
-    mapping = _mapping(pairs, image, mapping_file)
-    mapping = replace(mapping, numeric=(*mapping.numeric, *numeric))
-    return _with_options(mapping, format_, delimiter, encoding, decimal)
-
-
-def _mapping(pairs: list[str], image: str | None, mapping_file: Path | None) -> FeedMapping:
-    from backend.catalogue.sources.mapping import DEFAULT_MAPPING, read_mapping
-
-    base = read_mapping(mapping_file) if mapping_file else DEFAULT_MAPPING
-    columns = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-    if len(columns) < len(pairs):
-        raise typer.BadParameter("expected FIELD=COLUMN, each field once", param_hint="--map")
-    return replace(base, columns={**base.columns, **columns}, image=image or base.image)
-
-
-def _with_options(
-    mapping: FeedMapping,
-    format_: str | None,
-    delimiter: str | None,
-    encoding: str | None,
-    decimal: str | None,
-) -> FeedMapping:
-    """Lay options over what a mapping file says."""
-    from backend.catalogue.sources.mapping import checked_delimiter
-
-    if decimal not in (None, ".", ","):
-        raise typer.BadParameter("expected . or ,", param_hint="--decimal")
-    return replace(
-        mapping,
-        format=format_ or mapping.format,
-        delimiter=checked_delimiter(delimiter) if delimiter else mapping.delimiter,
-        encoding=encoding or mapping.encoding,
-        decimal=decimal or mapping.decimal,
-    )

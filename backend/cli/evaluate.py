@@ -9,21 +9,18 @@ from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from backend import files
-from backend.cli.common import bar, err, out, print_json, services
+from backend.cli.common import Seed, bar, err, out, print_json, services
+from backend.cli.evaluation_tables import show_evaluation
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
     from backend.lab.evaluation.evaluating import EvaluationContext, Evidence
-    from backend.lab.evaluation.intervals import Estimate
-    from backend.lab.evaluation.results import Evaluation, Score
+    from backend.lab.evaluation.results import Evaluation
 
 DEFAULT_BY = "article_type,base_colour+article_type"
 DEFAULT_HELD_OUT = 0.2
@@ -90,6 +87,8 @@ Unseen = Annotated[
         "or a fraction of them. The strict cold start.",
     ),
 ]
+Metric = Annotated[MetricName, typer.Option(help="How similarity is measured.")]
+Neighbours = Annotated[int, typer.Option("--k", min=1, max=100, help="Neighbours that count.")]
 Timed = Annotated[int, typer.Option(min=0, help="Images to measure speed with, or 0.")]
 JsonFile = Annotated[
     str | None, typer.Option("--json", metavar="FILE", help="Write every figure; - prints them.")
@@ -109,11 +108,9 @@ def evaluate(
     index: Searched = Index.ALL,
     held_out: HeldOut = None,
     unseen: Unseen = None,
-    metric: Annotated[
-        MetricName, typer.Option(help="How similarity is measured.")
-    ] = MetricName.COSINE,
-    k: Annotated[int, typer.Option("--k", min=1, max=100, help="Neighbours that count.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")] = 0,
+    metric: Metric = MetricName.COSINE,
+    k: Neighbours = 5,
+    seed: Seed = 0,
     timed: Timed = 64,
     json_file: JsonFile = None,
     html: HtmlFile = None,
@@ -147,21 +144,30 @@ def evaluate(
     )
     with services() as found:
         evaluation, evidence = run(_context(found, embedder or []), options)
-        text = json.dumps(as_json(evaluation), indent=1, ensure_ascii=False) + "\n"
-        _keep(found, "json", lambda draft: draft.write_text(text, "utf-8"))
+        values = as_json(evaluation)
+        _keep(found, "json", lambda draft: draft.write_text(_json_text(values), "utf-8"))
         if html:
             _write_report(found, evaluation, evidence, html)
             _keep(found, "html", partial(shutil.copyfile, html))
+    print_or_write(values, lambda: show_evaluation(evaluation), json_file)
+    if html and json_file != "-":
+        out.print(f"Written: {html}")
+
+
+def print_or_write(values: Any, show: Callable[[], None], json_file: str | None) -> None:
+    """Print JSON values where the file is `-`; otherwise show tables, and write the file if any."""
     if json_file == "-":
-        print_json(as_json(evaluation))
+        print_json(values)
         return
-    show(evaluation)
+    show()
     if json_file:
         Path(json_file).parent.mkdir(parents=True, exist_ok=True)
-        Path(json_file).write_text(text, "utf-8")
-    for written in (json_file, html):
-        if written:
-            out.print(f"Written: {written}")
+        Path(json_file).write_text(_json_text(values), "utf-8")
+        out.print(f"Written: {json_file}")
+
+
+def _json_text(values: Any) -> str:
+    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
 
 
 def _unseen(given: Sequence[str]) -> tuple[str, ...] | float:
@@ -204,81 +210,3 @@ def _write_report(found: Services, evaluation: Evaluation, evidence: Evidence, p
         write_report(
             path, evaluation, evidence, open_image=lambda uri, box: open_image(found, uri, box)
         )
-
-
-# --- the terminal's tables -------------------------------------------------------------------
-
-
-def show(evaluation: Evaluation) -> None:
-    """Print a table for each label and group of queries, and one of size and speed."""
-    for by in evaluation.distribution:
-        for group in evaluation.queries:
-            scores = [s for s in evaluation.scores if (s.by, s.group) == (by, group)]
-            out.print(_score_table(evaluation, scores))
-    out.print(_other_table(evaluation))
-    if evaluation.calibrations:
-        out.print(_match_table(evaluation))
-    if evaluation.unusable:
-        out.print(f"{evaluation.unusable:,} products left out: their images cannot be used.")
-
-
-def _table(title: str, *columns: str, caption: str | None = None) -> Table:
-    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column("embedder", overflow="fold", min_width=18)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
-
-
-def _score_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
-    first, k = scores[0], evaluation.options["k"]
-    asked = f"{first.queries:,} queries" + ("" if first.group == "all" else f", {first.group}")
-    table = _table(
-        f"By {escape(first.by)}: {escape(asked)}; {evaluation.index:,} in the index",
-        *(f"mAP@{k}", "lead", f"P@{k}", f"R@{k}", "nDCG", "macro"),
-        caption=f"{first.skipped:,} more have no relevant product" if first.skipped else None,
-    )
-    for score in scores:
-        plain = [f"{score.metrics[name].value:.3f}" for name in ("precision", "recall", "ndcg")]
-        lead = "" if score is first else _lead(score.lead["map"])
-        row = (_interval(score.metrics["map"]), lead, *plain, f"{score.macro['map']:.3f}")
-        table.add_row(escape(score.embedder), *row)
-    return table
-
-
-def _interval(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f} ±{(estimate.high - estimate.low) / 2:.3f}"
-
-
-def _lead(estimate: Estimate) -> str:
-    """Return the lead over the first embedder, in bold where its interval excludes zero."""
-    text = f"{estimate.value:+.3f}"
-    return f"[bold]{text}[/]" if estimate.low > 0 or estimate.high < 0 else text
-
-
-def _match_table(evaluation: Evaluation) -> Table:
-    """Return a table of the curves of `match`: how far they are off, on average."""
-    by = evaluation.calibrations[0].by
-    title = f"Match by {escape(by)}: expected calibration error on other products"
-    table = _table(title, "error", "neighbours")
-    for one in evaluation.calibrations:
-        table.add_row(escape(one.embedder), f"{one.error:.3f}", f"{one.pairs:,}")
-    return table
-
-
-def _other_table(evaluation: Evaluation) -> Table:
-    """Return a table of the figures that do not depend on labels, for the first group."""
-    by, group = next(iter(evaluation.distribution)), next(iter(evaluation.queries))
-    table = _table("Not by label", "coverage", "diversity", "size", "MB", "images/s", "speed")
-    for one in evaluation.contenders:
-        score = evaluation.score(one.spec, by, group)
-        table.add_row(
-            escape(one.spec),
-            f"{score.coverage:.1%}",
-            f"{score.metrics['diversity'].value:.3f}",
-            str(one.size),
-            f"{one.index_mb:.1f}",
-            "" if one.images_per_second is None else f"{one.images_per_second:,.0f}",
-            "" if one.speed is None else f"{one.speed:.2f}",
-        )
-    return table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,12 +9,12 @@ import typer
 from rich import box
 from rich.table import Table
 
-from backend.cli.common import bar, err, out, print_json, services
-from backend.cli.evaluate import JsonFile
-from backend.events.kinds import Kind
+from backend.cli.common import Seed, bar, err, out, services
+from backend.cli.evaluate import JsonFile, print_or_write
+from backend.cli.evaluation_tables import interval
+from backend.cli.events import ColumnOfMember, KindOfAll, columns_of
 
 if TYPE_CHECKING:
-    from backend.lab.evaluation.intervals import Estimate
     from backend.lab.recommending.comparing import Comparison, GroupScores
 
 TITLES = {
@@ -25,29 +24,28 @@ TITLES = {
 }
 
 
+Events = Annotated[
+    Path, typer.Option(exists=True, dir_okay=False, help="As `lookalike events import` reads it.")
+]
+Later = Annotated[
+    float, typer.Option(min=0.01, max=0.9, help="The last share of events: to be predicted.")
+]
+Cold = Annotated[float, typer.Option(min=0, max=0.9, help="The share of products treated as new.")]
+Shoppers = Annotated[
+    int, typer.Option(min=2, help="The most shoppers of each group, drawn by the seed.")
+]
+Places = Annotated[int, typer.Option("--k", min=1, max=100, help="Places of a list.")]
+
+
 def recommendations(
-    events: Annotated[
-        Path,
-        typer.Option(exists=True, dir_okay=False, help="As `lookalike events import` reads it."),
-    ],
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="MEMBER=COLUMN", help="Such as user=customer_id."),
-    ] = None,
-    kind: Annotated[
-        Kind | None, typer.Option(help="The kind of all events, if no column has it.")
-    ] = None,
-    later: Annotated[
-        float, typer.Option(min=0.01, max=0.9, help="The last share of events: to be predicted.")
-    ] = 0.2,
-    cold: Annotated[
-        float, typer.Option(min=0, max=0.9, help="The share of products treated as new.")
-    ] = 0.2,
-    shoppers: Annotated[
-        int, typer.Option(min=2, help="The most shoppers of each group, drawn by the seed.")
-    ] = 1000,
-    k: Annotated[int, typer.Option("--k", min=1, max=100, help="Places of a list.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")] = 0,
+    events: Events,
+    mapping: ColumnOfMember = None,
+    kind: KindOfAll = None,
+    later: Later = 0.2,
+    cold: Cold = 0.2,
+    shoppers: Shoppers = 1000,
+    k: Places = 10,
+    seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
     """Evaluate lists for shoppers: from their earlier events, predict the later ones.
@@ -56,7 +54,6 @@ def recommendations(
     ones. The catalogue and its vectors are copied, so the command can run beside a server; no event
     is stored in the shop's database.
     """
-    from backend.cli.events import columns_of
     from backend.events.event_file import EventFile
     from backend.lab.evaluation.results import as_json
     from backend.lab.recommending.comparing import Options, compare
@@ -65,15 +62,7 @@ def recommendations(
     options = Options(k=k, later=later, cold=cold, shoppers=shoppers, seed=seed)
     with services() as found:
         comparison = compare(found.db, source.read(), options, watch=bar)
-    if json_file == "-":
-        print_json(as_json(comparison))
-        return
-    _show(comparison)
-    if json_file:
-        text = json.dumps(as_json(comparison), indent=1, ensure_ascii=False)
-        Path(json_file).parent.mkdir(parents=True, exist_ok=True)
-        Path(json_file).write_text(text + "\n", "utf-8")
-        out.print(f"Written: {json_file}")
+    print_or_write(as_json(comparison), lambda: _show(comparison), json_file)
 
 
 def _show(comparison: Comparison) -> None:
@@ -106,16 +95,12 @@ def _table(group: GroupScores, k: int) -> Table:
         metrics, is_first = score.metrics, score is group.scores[0]
         table.add_row(
             score.contender,
-            _interval(metrics["hit"]),
+            interval(metrics["hit"]),
             "" if is_first else f"{score.lead['hit'].value:+.3f}",
-            _interval(metrics["recall"]),
+            interval(metrics["recall"]),
             f"{metrics['ndcg'].value:.3f}",
             f"{score.coverage:.1%}",
             f"{metrics['novelty'].value:.1f}",
             f"{metrics['cold_share'].value:.0%}",
         )
     return table
-
-
-def _interval(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f} ±{(estimate.high - estimate.low) / 2:.3f}"

@@ -9,18 +9,6 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from backend.cli.catalogue import (
-    ColumnOfField,
-    Decimal,
-    Delimiter,
-    Encoding,
-    Format,
-    ImageTemplate,
-    MappingFile,
-    Numeric,
-    PruneAtMost,
-    read_mapping_options,
-)
 from backend.cli.common import AsJson, out, print_json, services
 from backend.cli.feed_tables import (
     counts_of,
@@ -31,9 +19,25 @@ from backend.cli.feed_tables import (
     print_job,
     print_run,
 )
-from backend.cli.following import follow_job
+from backend.cli.following import Wait, follow_job
+from backend.cli.mapping_options import (
+    ColumnOfField,
+    CopyImages,
+    Decimal,
+    Delimiter,
+    Encoding,
+    Format,
+    ImageTemplate,
+    MappingFile,
+    Numeric,
+    Prune,
+    PruneAtMost,
+    read_mapping_options,
+)
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from backend.bootstrap import Services
     from backend.catalogue.sources.mapping import FeedMapping
     from backend.feeds.options import FeedOptions
@@ -46,24 +50,29 @@ feeds = typer.Typer(
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name, as in `feeds list`.")]
 
 
+Location = Annotated[
+    str,
+    typer.Argument(
+        metavar="URL|PATH",
+        help="An address on an allowed host (LOOKALIKE_FEED_HOSTS), or a file or folder that "
+        "the server, or each worker, can read.",
+    ),
+]
+NewName = Annotated[
+    str | None,
+    typer.Option(help="Letters, digits, `.`, `_`, `-`. Default: made from the location."),
+]
+Every = Annotated[
+    str,
+    typer.Option(metavar="30m|4h|2d|never", help="The interval; never: only by `feeds run`."),
+]
+
+
 @feeds.command("add")
 def add(
-    location: Annotated[
-        str,
-        typer.Argument(
-            metavar="URL|PATH",
-            help="An address on an allowed host (LOOKALIKE_FEED_HOSTS), or a file or folder that "
-            "the server, or each worker, can read.",
-        ),
-    ],
-    name: Annotated[
-        str | None,
-        typer.Option(help="Letters, digits, `.`, `_`, `-`. Default: made from the location."),
-    ] = None,
-    every: Annotated[
-        str,
-        typer.Option(metavar="30m|4h|2d|never", help="The interval; never: only by `feeds run`."),
-    ] = "1d",
+    location: Location,
+    name: NewName = None,
+    every: Every = "1d",
     mapping: ColumnOfField = None,
     image: ImageTemplate = None,
     mapping_file: MappingFile = None,
@@ -72,13 +81,9 @@ def add(
     encoding: Encoding = None,
     decimal: Decimal = None,
     numeric: Numeric = None,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Remove products that the feed does not hold.")
-    ] = False,
+    prune: Prune = False,
     prune_at_most: PruneAtMost = "20%",
-    copy_images: Annotated[
-        bool, typer.Option("--copy-images", help="Copy a folder's images to the image store.")
-    ] = False,
+    copy_images: CopyImages = False,
     as_json: AsJson = False,
 ) -> None:
     """Add a feed: the running server, or the workers, import it at once and then regularly.
@@ -100,19 +105,14 @@ def add(
         if not rows.is_address(location):
             location = rows.checked_path(Path(location))
         hosts = found.settings.hosts_of_feeds
-        item = found.db.write(
-            lambda session: describe(
-                session,
-                rows.add(
-                    session,
-                    location,
-                    hosts=hosts,
-                    name=name,
-                    every_seconds=seconds,
-                    options=options,
-                ),
+
+        def write(session: Session) -> dict[str, Any]:
+            feed = rows.add(
+                session, location, hosts=hosts, name=name, every_seconds=seconds, options=options
             )
-        )
+            return describe(session, feed)
+
+        item = found.db.write(write)
         found.notify()
     print_feed(item, as_json=as_json)
 
@@ -176,7 +176,7 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Import it even if it has not changed.")
     ] = False,
-    wait: Annotated[bool, typer.Option(help="Show the progress until it ends.")] = True,
+    wait: Wait = True,
     as_json: AsJson = False,
 ) -> None:
     """Import a feed now. If no server and no worker runs, this command does it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from sqlalchemy.exc import OperationalError
@@ -15,6 +15,8 @@ from backend.cli.common import bar, err
 if TYPE_CHECKING:
     from backend.bootstrap import Services
     from backend.database.models import Job
+
+Wait = Annotated[bool, typer.Option(help="Show the progress until it ends.")]
 
 LOOK_SECONDS: Final = 0.2
 SILENCE_SECONDS = 10.0

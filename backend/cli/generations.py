@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.common import AsJson, err, out, print_json, services
-from backend.cli.following import follow_job
+from backend.cli.following import Wait, follow_job
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
@@ -40,27 +40,34 @@ Force = Annotated[bool, typer.Option("--force", help="Go on even if a check fail
 Id = Annotated[int, typer.Argument(metavar="ID", help="The generation's id.")]
 
 
+Embedder = Annotated[
+    str | None,
+    typer.Option(help="A name, with ?option=value&…; absent: as in the active generation."),
+]
+Quantized = Annotated[
+    Quantization | None, typer.Option(help="Absent: as in the active generation.")
+]
+Hnsw = Annotated[
+    str | None,
+    typer.Option(metavar="m=16,ef_construct=100", help="Parameters of the HNSW graph."),
+]
+PromotedWhen = Annotated[
+    Promote,
+    typer.Option(help="auto: when it passes the checks; manual: by `generations promote`."),
+]
+Adapt = Annotated[
+    bool, typer.Option(help="First adapt the embedder to this shop, where it is better.")
+]
+
+
 def reindex(
-    embedder: Annotated[
-        str | None,
-        typer.Option(help="A name, with ?option=value&…; absent: as in the active generation."),
-    ] = None,
-    quantization: Annotated[
-        Quantization | None, typer.Option(help="Absent: as in the active generation.")
-    ] = None,
-    hnsw: Annotated[
-        str | None,
-        typer.Option(metavar="m=16,ef_construct=100", help="Parameters of the HNSW graph."),
-    ] = None,
-    promote: Annotated[
-        Promote,
-        typer.Option(help="auto: when it passes the checks; manual: by `generations promote`."),
-    ] = Promote.AUTO,
+    embedder: Embedder = None,
+    quantization: Quantized = None,
+    hnsw: Hnsw = None,
+    promote: PromotedWhen = Promote.AUTO,
     force: Force = False,
-    adapt: Annotated[
-        bool, typer.Option(help="First adapt the embedder to this shop, where it is better.")
-    ] = True,
-    wait: Annotated[bool, typer.Option(help="Show the progress until it ends.")] = True,
+    adapt: Adapt = True,
+    wait: Wait = True,
     as_json: AsJson = False,
 ) -> None:
     """Build a new generation beside the active one, while queries and writes go on.

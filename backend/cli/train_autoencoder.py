@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backend.cli.common import bar, err, out, services
+from backend.cli.common import Seed, bar, err, out, services
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
@@ -28,30 +28,38 @@ class Dimensions(StrEnum):
     LARGE = "4096"
 
 
+Folder = Annotated[
+    Path, typer.Argument(help="The folder for checkpoint, weights, curves and images.")
+]
+CodeSize = Annotated[
+    Dimensions, typer.Option(help="4096 keeps the positions of details, 512 does not.")
+]
+Epochs = Annotated[int, typer.Option(min=1, help="Including those of earlier calls.")]
+Products = Annotated[
+    int | None, typer.Option(min=1, help="Products to train on, drawn by seed. Default: all.")
+]
+HeldOut = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=0.9,
+        help="Fraction of products never trained on, by sku: the queries of `evaluate --held-out` "
+        "with the same fraction and seed.",
+    ),
+]
+BatchSize = Annotated[int, typer.Option(min=2, help="Images in one step.")]
+LearningRate = Annotated[float, typer.Option(min=1e-7, help="The optimizer is Adam.")]
+
+
 def autoencoder(
-    folder: Annotated[
-        Path, typer.Argument(help="The folder for checkpoint, weights, curves and images.")
-    ],
-    dimensions: Annotated[
-        Dimensions, typer.Option(help="4096 keeps the positions of details, 512 does not.")
-    ] = Dimensions.SMALL,
-    epochs: Annotated[int, typer.Option(min=1, help="Including those of earlier calls.")] = 40,
-    products: Annotated[
-        int | None,
-        typer.Option(min=1, help="Products to train on, drawn by seed. Default: all."),
-    ] = None,
-    held_out: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=0.9,
-            help="Fraction of products never trained on, by sku: the queries of `evaluate "
-            "--held-out` with the same fraction and seed.",
-        ),
-    ] = 0.2,
-    batch_size: Annotated[int, typer.Option(min=2, help="Images in one step.")] = 128,
-    learning_rate: Annotated[float, typer.Option(min=1e-7, help="The optimizer is Adam.")] = 3e-4,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")] = 0,
+    folder: Folder,
+    dimensions: CodeSize = Dimensions.SMALL,
+    epochs: Epochs = 40,
+    products: Products = None,
+    held_out: HeldOut = 0.2,
+    batch_size: BatchSize = 128,
+    learning_rate: LearningRate = 3e-4,
+    seed: Seed = 0,
 ) -> None:
     """Train a convolutional autoencoder; run the same command again to resume it.
 

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backend.cli.common import bar, err, out, services
+from backend.cli.common import Seed, bar, err, out, services
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
     from backend.images.decode import Size
     from backend.lab.evaluation.labels import CatalogueProduct
     from backend.lab.training.objective import Aim
+    from backend.lab.training.tuning_recipe import TuningRecipe
 
+Folder = Annotated[Path, typer.Argument(help="The folder for state, weights, card, curves.")]
 Labels = Annotated[
     str,
     typer.Option(
@@ -40,7 +42,6 @@ Unseen = Annotated[
         "fraction of them.",
     ),
 ]
-
 After = Annotated[
     str,
     typer.Option(metavar="FOLDER", help="Start from the weights of this run, with a new schedule."),
@@ -52,6 +53,9 @@ TuneFrom = Annotated[
     str, typer.Option(help="The first layer to train. Default: the network's last stages.")
 ]
 InputSize = Annotated[str, typer.Option(metavar="HEIGHTxWIDTH", help="Default: the network's own.")]
+Epochs = Annotated[int, typer.Option(min=1, help="In all; at the end the rate is 0.")]
+HeadEpochs = Annotated[int, typer.Option(min=1, help="Epochs of the head alone.")]
+BatchSize = Annotated[int, typer.Option(min=2, help="Images in one step.")]
 HeldOut = Annotated[
     float, typer.Option(min=0, max=0.9, help="Fraction of products to validate with, by sku.")
 ]
@@ -67,36 +71,35 @@ Views = Annotated[
 Patience = Annotated[
     int, typer.Option(min=1, help="Stop after this number of epochs without a better score.")
 ]
+Notes = Annotated[str, typer.Option(help="About the data and its licence, for the card.")]
 
 
 def finetune(
-    folder: Annotated[Path, typer.Argument(help="The folder for state, weights, card, curves.")],
+    folder: Folder,
     labels: Labels = "article_type:1,sub_category:0.2",
     joint: Joints = "base_colour+article_type:2,gender+article_type:1",
     start: Start = "efficientnet-lite0",
     after: After = "",
     tune_from: TuneFrom = "",
     input_size: InputSize = "",
-    epochs: Annotated[int, typer.Option(min=1, help="In all; at the end the rate is 0.")] = 15,
-    head_epochs: Annotated[int, typer.Option(min=1, help="Epochs of the head alone.")] = 6,
+    epochs: Epochs = 15,
+    head_epochs: HeadEpochs = 6,
     patience: Patience = 5,
     views: Views = 3,
-    batch_size: Annotated[int, typer.Option(min=2, help="Images in one step.")] = 128,
+    batch_size: BatchSize = 128,
     held_out: HeldOut = 0.1,
     unseen: Unseen = None,
     near_duplicate: NearDuplicate = 0.98,
     start_weight: StartWeight = 0.55,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")] = 0,
-    notes: Annotated[str, typer.Option(help="About the data and its licence, for the card.")] = "",
+    seed: Seed = 0,
+    notes: Notes = "",
 ) -> None:
     """Tune a network to the catalogue; run the same command again to resume it.
 
     Device, precision and threads come from the settings. The result is an embedder like any other:
     `tuned?weights=FOLDER/tuned.npz`.
     """
-    from backend.lab.training.finetuning import finetune as run
     from backend.lab.training.tuning_recipe import TuningRecipe
-    from backend.lab.training.tuning_run import TrainingContext
 
     recipe = TuningRecipe(
         backbone=start,
@@ -115,6 +118,14 @@ def finetune(
         start_weight=start_weight,
         seed=seed,
     )
+    _tune(folder, recipe, notes)
+
+
+def _tune(folder: Path, recipe: TuningRecipe, notes: str) -> None:
+    """Run, or resume, the tuning, and say how to embed with its result."""
+    from backend.lab.training.finetuning import finetune as run
+    from backend.lab.training.tuning_run import TrainingContext
+
     with services() as found:
         context = TrainingContext(
             folder=folder,

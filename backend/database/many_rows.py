@@ -47,17 +47,23 @@ class _Prepared:
     take: Take  # a row's values in the order of the placeholders
     converters: Sequence[tuple[int, Callable[[Any], Any]]]  # of the values that need one
 
-    def values_of(self, rows: Sequence[Row]) -> list[list[Any]]:
+    def values_of(self, rows: Sequence[Row]) -> Sequence[tuple[Any, ...]]:
         """Return the values of all rows; an object that many rows share is converted once."""
-        found = [list(self.take(row)) for row in rows]
+        found = list(map(self.take, rows))
+        if not self.converters:
+            return found
+        columns: list[Sequence[Any]] = list(zip(*found, strict=True))
         for at, convert in self.converters:
-            converted: dict[int, Any] = {}
-            for values in found:
-                value = values[at]
-                if id(value) not in converted:
-                    converted[id(value)] = convert(value)
-                values[at] = converted[id(value)]
-        return found
+            columns[at] = _converted(columns[at], convert)
+        return list(zip(*columns, strict=True))
+
+
+def _converted(column: Sequence[Any], convert: Callable[[Any], Any]) -> Sequence[Any]:
+    objects = {id(value): value for value in column}
+    if len(objects) == 1:
+        return [convert(column[0])] * len(column)
+    converted = {key: convert(value) for key, value in objects.items()}
+    return [converted[id(value)] for value in column]
 
 
 def is_among(
@@ -78,8 +84,7 @@ def execute_each(session: Session, statement: Insert | Update, rows: Sequence[Ro
     if rows:
         connection = session.connection()
         prepared = _prepare(statement, tuple(rows[0]), connection.dialect)
-        values = [tuple(each) for each in prepared.values_of(rows)]
-        connection.exec_driver_sql(prepared.text, values)
+        connection.exec_driver_sql(prepared.text, prepared.values_of(rows))
 
 
 def insert_new(

@@ -55,17 +55,9 @@ from backend.vectors.image_points import MOST_IMAGES
 Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, max_length=LONGEST)]
 
 
-class SimilarBody(ShapedBody):
-    """A query by a product or an image, by words, or by both: one of these is needed.
+class _ListedBody(ShapedBody):
+    """What both queries may say of each list of products."""
 
-    A further page of a query by an image has none of them, only its `cursor`.
-    """
-
-    cursor: str | None = Field(None, description=CURSOR_OF_IMAGE)
-    text: Text | None = Field(None, description=TEXT)
-    image_uri: ImageUri | None = Field(None, description=IMAGE_URI)
-    sku: Sku | None = Field(None, validate_default=True)
-    text_weight: float = Field(0.5, ge=0, le=1, description=TEXT_WEIGHT)
     limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
     fields: list[ProductMember] = Field(
@@ -76,11 +68,37 @@ class SimilarBody(ShapedBody):
     session: Name | None = Field(None, description=VISIT)
     min_score: float | None = Field(None, ge=-1, le=1)
     min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
-    image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
-    box: BoxNumbers | None = Field(None, description=BOX)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
     explain: bool = Field(False, description=EXPLAIN)
     filter: Filter = {}
+
+    def _query(self, fields: Schema) -> Query:
+        return Query(
+            limit=self.limit,
+            where=self.filter,
+            schema=fields,
+            exclude=self.exclude,
+            min_score=self.min_score,
+            min_match=self.min_match,
+            colour=self.colour,
+            explain=self.explain,
+            shaping=self.shaping,
+        )
+
+
+class SimilarBody(_ListedBody):
+    """A query by a product or an image, by words, or by both: one of these is needed.
+
+    A further page of a query by an image has none of them, only its `cursor`.
+    """
+
+    cursor: str | None = Field(None, description=CURSOR_OF_IMAGE)
+    text: Text | None = Field(None, description=TEXT)
+    image_uri: ImageUri | None = Field(None, description=IMAGE_URI)
+    sku: Sku | None = Field(None, validate_default=True)
+    text_weight: float = Field(0.5, ge=0, le=1, description=TEXT_WEIGHT)
+    image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
+    box: BoxNumbers | None = Field(None, description=BOX)
 
     @field_validator("sku")
     @classmethod
@@ -102,43 +120,23 @@ class SimilarBody(ShapedBody):
 
     def query(self, fields: Schema) -> Query:
         """Return the query, without its product; `fields` are those that can be filtered by."""
-        return Query(
-            limit=self.limit,
-            where=self.filter,
-            schema=fields,
-            exclude=self.exclude,
-            min_score=self.min_score,
-            min_match=self.min_match,
+        return replace(
+            self._query(fields),
             image=self.image,
             box=None if self.box is None else Box.of(self.box),
             text=self.text,
             text_weight=self.text_weight,
-            colour=self.colour,
-            explain=self.explain,
-            shaping=self.shaping,
         )
 
 
-class SimilarBatchBody(ShapedBody):
+class SimilarBatchBody(_ListedBody):
     """One query for many products of the catalogue, such as those of one page of a shop."""
 
     skus: list[Sku]
     limit: int = Field(
         10, ge=1, le=MAX_LIMIT, description="how many for each at most; 10 if absent"
     )
-    exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
-    fields: list[ProductMember] = Field(
-        [], max_length=MOST_WORDS, description="members of the products that are wanted"
-    )
-    placement: str | None = Field(None, description=PLACEMENT)
-    user: Name | None = Field(None, description=USER)
-    session: Name | None = Field(None, description=VISIT)
-    min_score: float | None = Field(None, ge=-1, le=1)
-    min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
-    colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
-    explain: bool = Field(False, description=EXPLAIN)
     generation: int | None = Field(None, ge=1, le=2**53, description=GENERATION)
-    filter: Filter = {}
 
     @field_validator("skus")
     @classmethod
@@ -152,17 +150,9 @@ class SimilarBatchBody(ShapedBody):
         where the body names none.
         """
         generation = tried if self.generation is None else self.generation
-        query = Query(
-            limit=self.limit,
-            where=self.filter,
-            schema=fields,
-            exclude=self.exclude,
-            min_score=self.min_score,
-            min_match=self.min_match,
+        query = replace(
+            self._query(fields),
             shows_images=shows_images(self.fields),
-            colour=self.colour,
-            explain=self.explain,
-            shaping=self.shaping,
             after=None if generation is None else Position(generation_id=generation),
         )
         return with_placement(query, placement, self.model_fields_set)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ _ROOTS: Final = {"default category", "root", "root catalog"}
 """The top of a shop's tree, which is no category of a product."""
 
 
-def category_fields(preset: Preset, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def category_fields(preset: Preset, fields: dict[str, Any]) -> dict[str, Any]:
     """Split a category path into our three categories.
 
     Of several paths in one cell the deepest is taken.

@@ -16,8 +16,9 @@ def as_text(value: Any) -> str:
 
     12.0 becomes 12: a column of whole numbers with gaps is often exported as floats.
     """
-    if isinstance(value, str):
-        return _bare(value)
+    if isinstance(value, str):  # as `_bare`, written out: an import does this several times a row
+        text = value.strip()
+        return text if text.isascii() and text[:1] != "=" else _bare(text)
     if value is None or value != value:  # noqa: PLR0124 - NaN alone differs from itself
         return ""
     if isinstance(value, bool):

@@ -159,10 +159,10 @@ class Folder:
                 target = Path(folder, name).resolve()
                 if not (target.is_relative_to(folder) or target.is_relative_to(self._root)):
                     raise ForbiddenImage(f"{name!r} is a link that leaves the catalogue's folder")
-                return _local_image(str(target), target.stat())
+                return _local_image(str(target.parent), target.name, target.stat())
         except (OSError, RuntimeError, ValueError):  # not there, or links in a circle
             return None
-        return _local_image(f"{folder}/{name}", status)
+        return _local_image(folder, name, status)
 
     def close(self) -> None:
         """Do nothing: a folder keeps no file open."""
@@ -203,15 +203,14 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _local_image(path: str, status: os.stat_result) -> ImageFile | None:
+def _local_image(folder: str, name: str, status: os.stat_result) -> ImageFile | None:
     if not stat.S_ISREG(status.st_mode):
         return None
-    folder, _, name = path.rpartition("/")
     return ImageFile(
         uri=f"{_folder_uri(folder)}/{name if _PLAIN_NAME.fullmatch(name) else quote(name)}",
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
-        read=lambda most: images.read_file(path, limits=_limits(most)),
+        read=lambda most: images.read_file(f"{folder}/{name}", limits=_limits(most)),
     )
 
 

@@ -19,6 +19,8 @@ def one_value(field: str, cell: Any) -> Any:
     Of an object it is the member that names it, or the first of its texts if all are texts, as in
     translations. Any other cell is returned as it is.
     """
+    if isinstance(cell, str):  # most are; a look for a Mapping takes longer
+        return cell
     if isinstance(cell, Mapping):
         return _of_object(field, cell)
     if not isinstance(cell, list):

@@ -26,7 +26,7 @@ from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.columns import Columns
 from backend.catalogue.sources.field_readers import READERS
 from backend.catalogue.sources.money import is_plain_price
-from backend.catalogue.texts import UNSTORABLE, without_markup
+from backend.catalogue.texts import is_storable, without_markup
 from backend.errors import InvalidProduct
 
 PlainRow: TypeAlias = tuple[str, str | None, dict[str, Any]]
@@ -122,7 +122,7 @@ class RowPlan:
 
 
 def _is_plain_key(name: str) -> bool:
-    return 1 <= len(name) <= LONGEST_KEY and not UNSTORABLE.search(name)
+    return 1 <= len(name) <= LONGEST_KEY and is_storable(name)
 
 
 def _reader(field: str) -> Callable[[str], Any]:
@@ -144,14 +144,14 @@ def _reader(field: str) -> Callable[[str], Any]:
 
 def _text(cell: str, longest: int) -> str | None:
     text = without_markup(as_text(cell)).strip()
-    if len(text) > longest or UNSTORABLE.search(text):
+    if len(text) > longest or not is_storable(text):
         raise NotPlain
     return text or None
 
 
 def _attribute(cell: str) -> str | None:
     text = as_text(cell)
-    if UNSTORABLE.search(text):
+    if not is_storable(text):
         raise NotPlain
     return text or None
 

@@ -117,9 +117,11 @@ class Table:
 
     def skus(self) -> Iterator[tuple[int, str]]:
         """Yield line and sku of every row, in order."""
+        has_prices = "price" in self._columns.fields
         for record in self._records():
             if isinstance(record, TableRecord):
-                self._columns.see(record.values)
+                if has_prices:
+                    self._columns.see(record.values)
                 yield record.line, self._columns.sku(record.values)
         self._prices_seen = True
 
@@ -194,7 +196,7 @@ class Table:
         if self._publication.columns:
             warnings += self._publication.apply(record.values, fields, warnings)
         if self._has_category_paths:
-            fields = dict(category_fields(self.preset, fields))
+            fields = category_fields(self.preset, fields)
         image = None
         if self._templated:
             image, wrong_image = self._templated.find(record.values)

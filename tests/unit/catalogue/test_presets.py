@@ -14,7 +14,7 @@ from backend.catalogue.sources import open_source, woocommerce
 from backend.catalogue.sources.feed import FeedRow
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.catalogue.sources.presets import NAMES
-from backend.cli.catalogue import FIELD_NAMES
+from backend.cli.mapping_options import FIELD_NAMES
 from backend.errors import ConfigurationError
 
 SHOPIFY = """Handle,Title,Body (HTML),Vendor,Type,Option1 Name,Option1 Value,Variant SKU,\

@@ -1,0 +1,47 @@
+"""Write the rows of a feed that differ from what is stored in fields alone; the image stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import bindparam, update
+from sqlalchemy.orm import Session
+
+from backend.catalogue.import_rows import CheckedRow
+from backend.catalogue.save_products import PRODUCTS
+from backend.database.many_rows import execute_each
+from backend.database.models import utcnow
+
+_UPDATE: Final = update(PRODUCTS).where(PRODUCTS.c.id == bindparam("b_id"))
+
+
+class FieldChange(NamedTuple):
+    """A row of a feed that says something else than its product in some fields."""
+
+    product_id: int
+    fields: Sequence[str]
+    row: CheckedRow
+
+
+def write_fields(session: Session, changes: Sequence[FieldChange]) -> None:
+    """Write the fields that differ; to request the work is left to `save_products`.
+
+    The caller has made sure that the products are as they were when they were compared. Rows that
+    name the same fields are one statement, which names those in which any of them differs.
+    """
+    now = utcnow()
+    alike: dict[tuple[str, ...], list[FieldChange]] = {}
+    for change in changes:
+        alike.setdefault(tuple(change.row.draft.values), []).append(change)
+    for group in alike.values():
+        differing = sorted({name for change in group for name in change.fields})
+        execute_each(session, _UPDATE, [_row(change, differing, now) for change in group])
+
+
+def _row(change: FieldChange, differing: Sequence[str], now: datetime) -> dict[str, Any]:
+    values = change.row.draft.values
+    return {"b_id": change.product_id, "updated_at": now} | {
+        name: values[name] for name in differing
+    }
