@@ -332,6 +332,16 @@ class Settings(BaseSettings):
             raise ValueError("must be auto, cpu, cuda, a GPU such as cuda:1, or mps")
         return value
 
+    @field_validator("qdrant_url")
+    @classmethod
+    def _names_a_server(cls, value: str | None) -> str | None:
+        """Refuse a bare word: as the name of a host it would be asked for ever."""
+        urls = [url.strip().lower() for url in (value or "").split(",")]
+        schemes = [url.partition("://")[0] for url in urls if "://" in url]
+        if not set(schemes) <= {"http", "https"} or (value and not any(":" in it for it in urls)):
+            raise ValueError("must be such as http://qdrant:6333, with a scheme or a port")
+        return value
+
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
