@@ -21,6 +21,7 @@ from backend.errors import ConfigurationError
 from backend.variables import PREFIX
 
 ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
+DEVICE: Final = re.compile(r"auto|(cpu|cuda|mps)(:[0-9]{1,3})?")
 DATABASES: Final = ("postgresql", "postgres:", "sqlite")
 """How the URL of a database begins that the code works with."""
 
@@ -322,6 +323,13 @@ class Settings(BaseSettings):
     def _names_a_known_database(cls, value: str | None) -> str | None:
         if value and not value.startswith(DATABASES):
             raise ValueError("must begin with postgresql:// or sqlite:///")
+        return value
+
+    @field_validator("device")
+    @classmethod
+    def _is_device(cls, value: str) -> str:
+        if not DEVICE.fullmatch(value):
+            raise ValueError("must be auto, cpu, cuda, a GPU such as cuda:1, or mps")
         return value
 
     @field_validator("qdrant_url")

@@ -127,6 +127,17 @@ def test_a_host_of_feeds_and_images_is_named_once() -> None:
     assert settings.hosts_of_feeds == ("a.example", "b")
 
 
+@pytest.mark.parametrize("device", ["nonsense", "gpu", "cuda:", "cuda:x", "-7"])
+def test_a_device_that_does_not_exist_is_refused_at_the_start(device: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"LOOKALIKE_DEVICE=.* must be auto, cpu, cuda"):
+        read_settings(_env_file=None, device=device)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_each_device_of_the_description_is_taken(device: str) -> None:
+    assert read_settings(_env_file=None, device=device).device == device
+
+
 @pytest.mark.parametrize("url", ["mysql://user:secret@host/shop", "localhost:5432", "lookalike.db"])
 def test_a_database_that_the_code_does_not_know_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"DATABASE_URL.*postgresql://") as refused:
