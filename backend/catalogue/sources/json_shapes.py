@@ -21,6 +21,10 @@ _PASSED_OVER: Final = rf'(?:\s*"(?!(?:sku|id)")[^"]*"\s*:\s*{_SCALAR}\s*,)*'
 _INTO: Final = rf'\{{{_PASSED_OVER}\s*"(?:{_LISTS})"\s*:\s*'
 LIST_BEGINS: Final = re.compile(rf"\s*(?:{_INTO}){{1,6}}\[(?=\s*(?:\{{|$))", re.IGNORECASE)
 """What stands above the first item where an object holds the list."""
+_AROUND: Final = {  # what holds a product -> what else stands beside it
+    "node": ("cursor", "__typename"),
+    "_source": ("_index", "_type", "_id", "_score", "_ignored", "sort"),
+}
 NAMED: Final = re.compile(r'\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=\{)')
 """The name of an item of an object, and what stands before the item."""
 _OBJECT_BEGINS: Final = re.compile(rf'\s*(?:{_INTO})?\{{(?=\s*"[^"]*"\s*:\s*\{{)', re.IGNORECASE)
@@ -61,10 +65,10 @@ def _value_at(text: str, start: int) -> tuple[Mapping[str, Any] | None, int]:
 def item_of(value: Mapping[str, Any], sku: str | None) -> dict[str, Any]:
     """Return an item with plain names; `sku` is its name in an object, where it says none itself.
 
-    A node of GraphQL is taken out of its edge.
+    A node of GraphQL is taken out of its edge, a document of Elasticsearch out of its hit.
     """
-    node = value.get("node")
-    if isinstance(node, Mapping) and value.keys() <= {"node", "cursor", "__typename"}:
-        value = node
+    for inner, beside in _AROUND.items():
+        if isinstance(it := value.get(inner), Mapping) and value.keys() <= {inner, *beside}:
+            value = it
     named = {name.strip(): it for name, it in value.items() if name.strip()}
     return named if sku is None or "sku" in named else {"sku": sku, **named}

@@ -206,6 +206,7 @@ def test_a_header_that_nothing_divides_says_which_option_helps(tmp_path: Path) -
         ('{"id": "A", "items": [{"id": "x"}]}\n{"id": "B"}\n', ["A", "B"], False),
         ('{\n "id": "A"\n}\n{\n "id": "B"\n}\n', ["A", "B"], False),
         ('{"data": {"products": [{"id": "A"}], "next": null}}', ["A"], False),
+        ('{"hits": {"hits": [{"_id": "x", "_source": {"sku": "A"}}]}}', ["A"], False),
         (
             '{"data": {"products": {"edges": [{"node": {"id": "A"}}, {"node": {"id": "B"}}]}}}',
             ["A", "B"],
