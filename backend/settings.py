@@ -21,6 +21,7 @@ from backend.errors import ConfigurationError
 from backend.variables import PREFIX
 
 ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
+DEVICE: Final = re.compile(r"auto|(cpu|cuda|mps)(:[0-9]{1,3})?")
 DATABASES: Final = ("postgresql", "postgres:", "sqlite")
 """How the URL of a database begins that the code works with."""
 
@@ -322,6 +323,23 @@ class Settings(BaseSettings):
     def _names_a_known_database(cls, value: str | None) -> str | None:
         if value and not value.startswith(DATABASES):
             raise ValueError("must begin with postgresql:// or sqlite:///")
+        return value
+
+    @field_validator("device")
+    @classmethod
+    def _is_device(cls, value: str) -> str:
+        if not DEVICE.fullmatch(value):
+            raise ValueError("must be auto, cpu, cuda, a GPU such as cuda:1, or mps")
+        return value
+
+    @field_validator("qdrant_url")
+    @classmethod
+    def _names_a_server(cls, value: str | None) -> str | None:
+        """Refuse a bare word: as the name of a host it would be asked for ever."""
+        urls = [url.strip().lower() for url in (value or "").split(",")]
+        schemes = [url.partition("://")[0] for url in urls if "://" in url]
+        if not set(schemes) <= {"http", "https"} or (value and not any(":" in it for it in urls)):
+            raise ValueError("must be such as http://qdrant:6333, with a scheme or a port")
         return value
 
     @field_validator("cors_origins")

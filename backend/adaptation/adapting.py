@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import numpy as np
+
 from backend.adaptation import stored
 from backend.adaptation.choosing import Choice, Shop, choose
 from backend.adaptation.fitting import in_several
@@ -84,8 +86,8 @@ def adapt(
         )
     if count < FEWEST_PRODUCTS:
         return _refuse(f"{count:,} products with an image; {FEWEST_PRODUCTS:,} are needed")
-    if not _has_labels(sample.shop):
-        return _refuse("no product has a type or a group, so nothing can be judged")
+    if why_not := _why_not(sample.shop):
+        return _refuse(why_not)
     choice = choose(sample.shop, present, heartbeat=heartbeat)
     figures = _figures(choice)
     if not sample.shop.has_rows:
@@ -162,9 +164,14 @@ def _with_classes(statistics: BlockStatistics, shop: Shop) -> BlockStatistics:
     return replace(statistics, class_looks=shipped_head().class_looks(shop.features, looks, types))
 
 
-def _has_labels(shop: Shop) -> bool:
+def _why_not(shop: Shop) -> str | None:
+    """Return why nothing can be fitted to a shop or judged there; None if it can."""
     has_types = any((codes >= 0).any() for codes in shop.labels.values())
-    return bool(has_types or in_several(shop.groups).any())
+    if not has_types and not in_several(shop.groups).any():
+        return "no product has a type or a group, so nothing can be judged"
+    if not np.ptp(shop.look, axis=0).any():
+        return "all images look the same, so nothing can be fitted"
+    return None
 
 
 def _refuse(reason: str) -> Adaptation:

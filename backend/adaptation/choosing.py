@@ -32,6 +32,8 @@ Mask = npt.NDArray[np.bool_]
 KIND_WEIGHTS: Final = (0.0, 0.4, 0.8, 1.6)
 KIND_COST: Final = 0.0015
 """Of the mean figure, which a smaller weight of the kind may take."""
+EVENED_COST: Final = 0.0015
+"""Of the mean figure, which colours that are evened out may take: a smaller difference is noise."""
 COLOUR_WEIGHTS: Final = (0.2, 0.22, 0.25, 0.3, 0.35, 0.4)
 COLOUR_COST: Final = 0.01
 """Of the mean figure, which a larger weight of the colours may take."""
@@ -97,8 +99,7 @@ def choose(
     before = judge.figures(present.project(shop.features))
     mix, best = _best_map(judge, shop, fitted_on, present)
     best = _least_kind(judge, shop, best)
-    evened = replace(best, colour_map=even_colours(shop.features[:, COLOUR]))
-    best = _best(judge, shop, [evened, replace(best, colour_map=None)])
+    best = even_if_no_worse(judge, shop, best)
     best = keep_colours(judge, shop, best, before)
     after = judge.figures(best.project(shop.features))
     heartbeat()
@@ -171,6 +172,20 @@ def _least_kind(judge: Judge, shop: Shop, best: BlockStatistics) -> BlockStatist
     return next(
         one for one, found in zip(tried, scores, strict=True) if found >= max(scores) - KIND_COST
     )
+
+
+def even_if_no_worse(judge: Judge, shop: Shop, best: BlockStatistics) -> BlockStatistics:
+    """Even out colours, unless this costs more than EVENED_COST: it brings variants nearer.
+
+    That is not seen where variants are not known. Colours that are all the same stay as they are.
+    """
+    kept = replace(best, colour_map=None)
+    colours = shop.features[:, COLOUR]
+    if not np.ptp(colours, axis=0).any():
+        return kept
+    evened = replace(best, colour_map=even_colours(colours))
+    before, after = (score(judge.figures(each.project(shop.features))) for each in (kept, evened))
+    return evened if after >= before - EVENED_COST else kept
 
 
 def _mixes(groups: Codes, fitted_on: Mask) -> list[Mix]:

@@ -13,13 +13,13 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend.api.context import services
+from backend.api.keyed_hash import hmac_sha256
 from backend.api.problems import invalid_request
 from backend.api.schemas.problem import ProblemFault
 from backend.errors import CursorExpired, LookalikeError
@@ -31,7 +31,6 @@ log = structlog.get_logger(__name__)
 FORMAT: Final = 1
 SIGNATURE_BYTES: Final = 16
 DIGEST_BYTES: Final = 8
-BLOCK: Final = 64  # bytes of a block of SHA-256
 _VERSION: Final = slice(1, 5)
 _PLACEMENT: Final = slice(5, 5 + DIGEST_BYTES)
 _QUERY: Final = slice(5 + DIGEST_BYTES, 5 + 2 * DIGEST_BYTES)
@@ -94,23 +93,7 @@ def _checked(cursor: str) -> bytes:
 
 
 def _signature(key: bytes, packed: bytes) -> bytes:
-    """Return the first bytes of HMAC-SHA256, from its two states that hold the key."""
-    inner, outer = (state.copy() for state in _states(key))
-    inner.update(packed)
-    outer.update(inner.digest())
-    made: bytes = outer.digest()
-    return made[:SIGNATURE_BYTES]
-
-
-@lru_cache(maxsize=4)
-def _states(key: bytes) -> tuple[Any, Any]:
-    """Return SHA-256 after the inner and the outer padding (RFC 2104).
-
-    `hmac.digest` reads the key anew, and takes as long as all else of a cursor.
-    """
-    block = (hashlib.sha256(key).digest() if len(key) > BLOCK else key).ljust(BLOCK, b"\0")
-    inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
-    return hashlib.sha256(inner), hashlib.sha256(outer)
+    return hmac_sha256(key, packed)[:SIGNATURE_BYTES]
 
 
 def _refused(detail: str) -> Exception:

@@ -21,6 +21,7 @@ from werkzeug.sansio.utils import get_current_url
 
 from backend.access.scope import Scope
 from backend.api.context import request_notes, this_request
+from backend.api.keyed_hash import hmac_sha256
 from backend.api.problems import RequestError
 
 OWNER: Final = "owner"
@@ -110,8 +111,7 @@ def _quoted(sku: str) -> str:
 
 def sign(secret: str, *parts: str) -> str:
     """Return the signature of one image's address: sku, number, version, end."""
-    message = "\n".join(parts).encode()
-    return hmac.digest(secret.encode(), message, "sha256").hex()[:LENGTH]
+    return hmac_sha256(secret.encode(), "\n".join(parts).encode()).hex()[:LENGTH]
 
 
 def check_signature(sku: str, number: str, find_secret: Callable[[str], str]) -> str:

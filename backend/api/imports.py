@@ -20,6 +20,7 @@ from backend.api.context import below_root, request_notes, services, this_reques
 from backend.api.jobs import document
 from backend.api.problems import RequestError, invalid_request
 from backend.api.schemas import Json
+from backend.api.schemas.body import check_coding
 from backend.api.schemas.operation import JobDocument
 from backend.api.schemas.problem import ProblemFault
 from backend.api.schemas.query import QueryReader, read_id
@@ -126,6 +127,7 @@ def _spool() -> None:
         got = request.mimetype or "nothing"
         detail = f"the content type must be {MEDIA_TYPE}; got {got}"
         raise RequestError(415, "unsupported-media-type", detail)
+    check_coding()
     request.max_content_length = services().settings.max_upload_bytes
     file = g.upload_file = tempfile.TemporaryFile()  # noqa: SIM115  # `_close` closes it
     digest, sizes, total, lines, last = hashlib.sha256(), [], 0, 0, b"\n"

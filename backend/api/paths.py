@@ -1,4 +1,4 @@
-"""Skus in paths: any characters, percent-encoded, a slash as `%2F`.
+"""Skus and shoppers in paths: any characters, percent-encoded, a slash as `%2F`.
 
 WSGI servers decode the path before an app sees it, after which `%2F` is a slash like any other.
 So the path is taken as the client has sent it, and decoded here, segment by segment.
@@ -12,44 +12,72 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 from flask import Flask
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, Rule
 
 from backend.catalogue.skus import normalise
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 RAW: Final = ("RAW_URI", "REQUEST_URI")
 """Where servers keep the target of the request, not decoded."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~/-]*")
-WITH_SKU: Final = (b"/v1/products/", b"/products/")
-"""What paths with a sku begin with: those of the API, and those of the web pages."""
+ENCODED: Final = (b"/v1/products/", b"/v1/users/", b"/products/")
+"""What paths with a sku or a shopper begin with: those of the API, and those of the web pages."""
 
 
 def register_paths(app: Flask) -> None:
-    """Let `<sku>` in rules of an app stand for any sku; call it before the first rule is added.
+    """Let `<sku>` and `<user>` in rules of an app stand for any text.
 
-    The converter is the default one: ids, in other paths, are not encoded and stay as they are.
+    Call it before the first rule is added. The converter is the default one: ids, in other paths,
+    are not encoded and stay as they are.
     """
-    app.url_map.converters["default"] = SkuConverter
+    app.url_rule_class = _PathRule
+    app.url_map.converters["default"] = SegmentConverter
+    app.url_map.converters["sku"] = SkuConverter
     app.url_map.converters["generation"] = GenerationConverter
     app.wsgi_app = _RawPaths(app.wsgi_app)  # type: ignore[method-assign]
 
 
-class SkuConverter(BaseConverter):
-    """One segment of a path: a sku, encoded once more than a WSGI server leaves it."""
+class SegmentConverter(BaseConverter):
+    """One segment of a path, encoded once more than a WSGI server leaves it."""
 
     def to_python(self, value: str) -> str:
-        """Return the sku in its composed form. The views check whether it can be one."""
-        return normalise(unquote(value))
+        """Return the text as its client has it. The views check whether it is allowed."""
+        return unquote(value)
 
     def to_url(self, value: Any) -> str:
-        """Return a sku as it stands in an address."""
+        """Return a text as it stands in an address."""
         return quote(str(value), safe=":")
 
 
-class GenerationConverter(SkuConverter):
+class SkuConverter(SegmentConverter):
+    """A sku, in its composed form."""
+
+    def to_python(self, value: str) -> str:
+        """Return the sku in the form in which it is stored."""
+        return normalise(unquote(value))
+
+
+class _PathRule(Rule):
+    """A rule whose `<sku>` is read as a sku is, without saying so each time."""
+
+    def get_converter(
+        self,
+        variable_name: str,
+        converter_name: str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> BaseConverter:
+        """Return the converter of one segment."""
+        if (variable_name, converter_name) == ("sku", "default"):
+            converter_name = "sku"
+        return super().get_converter(variable_name, converter_name, args, kwargs)
+
+
+class GenerationConverter(SegmentConverter):
     """One segment that names a generation, and not what is done to all of them.
 
     Otherwise `GET …/generations/rollback` would be answered as if there could be such an id.
@@ -71,7 +99,7 @@ class _RawPaths:
         if _PLAIN.fullmatch(path) and "%" not in environ.get("REQUEST_URI", "%"):
             return self._app(environ, start_response)  # encoded or decoded, it is the same
         decoded = path.encode("latin-1")
-        if decoded.startswith(WITH_SKU):
+        if decoded.startswith(ENCODED):
             environ["PATH_INFO"] = _sent_path(environ, decoded) or quote(decoded, safe="/")
         return self._app(environ, start_response)
 

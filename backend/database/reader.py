@@ -27,6 +27,10 @@ multiple of it. So there are few texts of a statement, which a server can keep p
 
 MOST_PREPARED: Final = 512
 
+MAPPED_BYTES: Final = 2**31 - 2**16
+"""How much of a SQLite file is read as memory, at most: as much as SQLite maps. Beyond it, and in
+the write-ahead log, each page is read by a call and copied."""
+
 NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 _SIZE_OF: Final = tuple(next(size for size in SIZES if size >= it) for it in range(1 + SIZES[-1]))
@@ -38,7 +42,7 @@ class KeptConnections:
     """Connections of a SQLite file for single SELECTs, beside the pool. Threads may share them.
 
     To take one from the pool and give it back takes as long as a SELECT. These stay open until
-    `close`: as many as were in use at once.
+    `close`: as many as were in use at once. They read the file as memory.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -54,6 +58,7 @@ class KeptConnections:
             made = self._engine.raw_connection()
             driver = _driver_of(made)
             made.detach()
+            driver.cursor().execute(f"PRAGMA mmap_size={MAPPED_BYTES}")
             return driver
 
     def give_back(self, connection: DBAPIConnection) -> None:

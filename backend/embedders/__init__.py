@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -78,6 +79,10 @@ class KeepsFeatures(Embedder, Protocol):
 
     def extract(self, images: Sequence[Image]) -> FloatArray:
         """Return the features that are kept of images, (n, features), exact in float16."""
+        ...
+
+    def extract_pixels(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+        """Do as `extract` for images of `input_size`: (n, height, width, 3) uint8, RGB."""
         ...
 
     def usable(self, features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
@@ -168,6 +173,18 @@ def families() -> list[str]:
     return sorted({*_MODULES, *FACTORIES})
 
 
+def check_family(spec: str) -> None:
+    """Raise UnknownEmbedder, which names the nearest, unless the family of a spec is known.
+
+    Nothing is loaded for it, so a process can refuse a misspelt setting when it starts.
+    """
+    family = spec.partition("?")[0].partition("/")[0]
+    if family not in (known := families()):
+        nearest = get_close_matches(family.lower(), known, n=1)
+        hint = f" The nearest is {nearest[0]}." if nearest else ""
+        raise UnknownEmbedder(f"no embedder {family!r}; there are: {', '.join(known)}.{hint}")
+
+
 def load(
     spec: str,
     *,
@@ -185,8 +202,7 @@ def load(
     family, _, variant = name.partition("/")
     if family not in FACTORIES and family in _MODULES:
         import_module(f"{__name__}.{_MODULES[family]}")
-    if family not in FACTORIES:
-        raise UnknownEmbedder(f"no embedder {family!r}; there are: {', '.join(families())}")
+    check_family(spec)
     factory = FACTORIES[family]
     options = dict(parse_qsl(query, keep_blank_values=True))
     accepted = signature(factory).parameters.keys()

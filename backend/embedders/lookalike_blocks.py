@@ -138,7 +138,11 @@ class BlocksEmbedder:
 
     def extract(self, images: Sequence[Image]) -> FloatArray:
         """Return the features that are kept of images, rounded to float16, (n, 1632)."""
-        return self._extract(to_pixels(images, self.input_size))
+        return self.extract_pixels(to_pixels(images, self.input_size))
+
+    def extract_pixels(self, pixels: Pixels) -> FloatArray:
+        """Do as `extract` for images of `input_size`."""
+        return self._reduce(self._network(pixels), pixels)
 
     def embed_query(self, image: Image) -> QueryImage:
         """Embed a query image, tell what kind it is, and find its regions, in one pass.
@@ -159,9 +163,6 @@ class BlocksEmbedder:
         shares = self._head.shares(features)[:, :CLASSES]
         (moved,) = self.statistics.move_to_class(found.vector[None], shares)
         return found._replace(vector=moved, kind=PHOTOGRAPH, own=found.vector)
-
-    def _extract(self, pixels: Pixels) -> FloatArray:
-        return self._reduce(self._network(pixels), pixels)
 
     def _reduce(self, computed: FloatArray, pixels: Pixels) -> FloatArray:
         with on_one_thread():

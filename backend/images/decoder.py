@@ -6,39 +6,29 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import inf
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Timer
 from time import monotonic
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from PIL import Image
-
-from backend.errors import DecoderDied, DecoderUnavailable, ImageError, MissingImage
-from backend.images.box import Box
+from backend.errors import DecoderDied, DecoderUnavailable, ImageError
 from backend.images.decode import Size
+from backend.images.decoder_messages import (
+    Decoded,
+    ImageFile,
+    Target,
+    ask,
+    ask_for_group,
+    read_answer,
+    read_group,
+)
 from backend.images.decoder_process import READY
 from backend.processes import describe_exit, start_module
-
-ImageFile: TypeAlias = bytes | Path
-"""The bytes of an image file, or the path from which a decoder process reads it."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """A part of an image, and the (height, width) or the longest side that it is decoded to."""
-
-    box: Box
-    size: Size | int
-
-
-Target: TypeAlias = Size | int | Region
-"""The (height, width) to decode to; or the longest side allowed, for an image's own shape."""
 
 START_SECONDS: Final = 60
 STARTS: Final = 2
@@ -62,18 +52,6 @@ ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
 
 BUFFERED: Final = 1 << 16
 """Bytes that a pipe takes at once, whether its reader is alive or not."""
-
-_ERRORS: Final[Mapping[str, type[ImageError]]] = {
-    kind.__name__: kind for kind in (*ImageError.__subclasses__(), MissingImage)
-}
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """An upright RGB image of the target's size, and the sha256 (hex) of the file's bytes."""
-
-    image: Image.Image
-    digest: str
 
 
 class DecoderEnded(Exception):
@@ -108,16 +86,37 @@ class Decoder:
         answer: Decoded | ImageError | None = None
         try:
             with self._killed_after(source):
-                _send(pipe, source, target)
+                ask(pipe, source, target)
             if not self._answers(pipe):
                 return DecoderDied(f"decoding took longer than {self._seconds:g} s")
-            answer = _receive(pipe, target)
+            answer = read_answer(pipe, target)
             return answer
         except (EOFError, OSError, ValueError, LookupError):  # no answer, or a malformed one
             raise DecoderEnded(self.stop(grace=1)) from None
         finally:
             if answer is None:  # or the late answer would be taken for the next image's
                 self.stop()
+
+    def decode_group(
+        self, paths: Sequence[Path], target: Size
+    ) -> Sequence[Decoded | ImageError] | None:
+        """Decode files by one request. None: the process ended, or the time of one image did.
+
+        Then each has to be decoded alone, to learn which one is to blame. Raises
+        DecoderUnavailable when no process can be started.
+        """
+        pipe = self._connect(inf)
+        answer: Sequence[Decoded | ImageError] | None = None
+        try:
+            ask_for_group(pipe, paths, target)
+            if self._answers(pipe):
+                answer = read_group(pipe, target, count=len(paths))
+        except (EOFError, OSError, ValueError, LookupError, DecoderUnavailable):
+            return None
+        finally:
+            if answer is None:
+                self.stop()
+        return answer
 
     def stop(self, *, grace: float = 0) -> int | None:
         """End the process, killing it after `grace` seconds; return its status, if there was one.
@@ -229,23 +228,3 @@ def seconds_without_processor(pid: int) -> float:
         return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
         return 0.0
-
-
-def _send(pipe: Connection, source: ImageFile, target: Target) -> None:
-    header: dict[str, Any] = {"target": target}
-    if isinstance(target, Region):
-        header = {"target": target.size, "box": target.box.numbers}
-    if isinstance(source, Path):
-        pipe.send_bytes(json.dumps({**header, "path": str(source)}).encode())
-    else:
-        pipe.send_bytes(json.dumps(header).encode())
-        pipe.send_bytes(source)
-
-
-def _receive(pipe: Connection, target: Target) -> Decoded | ImageError:
-    header = json.loads(pipe.recv_bytes())
-    if "error" in header:
-        return _ERRORS[header["error"]](header["message"])
-    size = target.size if isinstance(target, Region) else target
-    height, width = header["size"] if isinstance(size, int) else size
-    return Decoded(Image.frombytes("RGB", (width, height), pipe.recv_bytes()), header["digest"])

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from math import inf
+from pathlib import Path
 from threading import Condition, Lock
 from time import monotonic
 from typing import Any, Final, Self
@@ -25,15 +26,9 @@ from typing import Any, Final, Self
 from backend import images
 from backend.errors import DecoderBusy, DecoderDied, ImageError
 from backend.images.decode import Size
-from backend.images.decoder import (
-    PATIENCE,
-    Decoded,
-    Decoder,
-    DecoderEnded,
-    ImageFile,
-    Region,
-    Target,
-)
+from backend.images.decoder import PATIENCE, Decoder, DecoderEnded
+from backend.images.decoder_groups import GROUP, Ahead, Found, in_groups
+from backend.images.decoder_messages import Decoded, ImageFile, Region, Target
 from backend.images.decoder_process import Decode
 from backend.images.limits import ImageLimits
 from backend.metrics.instruments import count_decoded
@@ -102,23 +97,22 @@ class DecoderPool:
         is the target gives the same vector for both. Raises DecoderUnavailable.
         """
         workers = self._workers_of_this_process()
-        ahead: deque[tuple[Future[Decoded | ImageError], int]] = deque()
-        held = 0
+        ahead: deque[Ahead] = deque()
+        waiting = held = 0
         workers.count_catalogues(1)
         try:
-            for source in sources:
-                size = len(source) if isinstance(source, bytes) else 0
-                ahead.append((workers.submit(source, target), size))
-                held += size
-                while len(ahead) >= window or (held > MAX_HELD and ahead):
-                    future, size = ahead.popleft()
-                    yield future.result()
-                    held -= size
+            for group in in_groups(sources, most=min(GROUP, window)):
+                ahead.append(Ahead(workers.submit(group, target), group))
+                waiting, held = waiting + len(group), held + ahead[-1].held
+                while waiting >= window or (held > MAX_HELD and ahead):
+                    first = ahead.popleft()
+                    yield from workers.results(first, target)
+                    waiting, held = waiting - len(first.group), held - first.held
             while ahead:
-                yield ahead.popleft()[0].result()
+                yield from workers.results(ahead.popleft(), target)
         finally:
-            for future, _ in ahead:
-                future.cancel()
+            for each in ahead:
+                each.found.cancel()
             workers.count_catalogues(-1)
 
     def decode_one(self, source: ImageFile, *, target: Target) -> Decoded:
@@ -175,9 +169,26 @@ class _DecoderWorkers:
             self._catalogues += change
             self._changed.notify_all()
 
-    def submit(self, source: ImageFile, target: Target) -> Future[Decoded | ImageError]:
-        """Have one of the catalogue's images decoded."""
-        return self._threads.submit(self.decode, source, target)
+    def submit(self, group: Sequence[ImageFile], target: Size) -> Future[Found]:
+        """Have some of the catalogue's images decoded; several are files."""
+        return self._threads.submit(self._decode_group, group, target)
+
+    def results(self, ahead: Ahead, target: Size) -> Iterator[Decoded | ImageError]:
+        """Yield what became of a group; if its decoder died, each is decoded alone."""
+        found = ahead.found.result()
+        yield from found or (self.decode(one, target) for one in ahead.group)
+
+    def _decode_group(self, group: Sequence[ImageFile], target: Size) -> Found:
+        paths = [one for one in group if isinstance(one, Path)]
+        if len(paths) < 2:
+            return [self.decode(one, target) for one in group]
+        with self._borrow(urgent=False, start_by=inf) as decoder:
+            began = monotonic()
+            found = decoder.decode_group(paths, target)
+            seconds = (monotonic() - began) / len(paths)
+        for one in found or ():
+            _count(one, seconds)
+        return found
 
     def decode(
         self, source: ImageFile, target: Target, *, urgent: bool = False, start_by: float = inf
@@ -201,8 +212,7 @@ class _DecoderWorkers:
                 )
         if isinstance(result, DecoderEnded):
             result = DecoderDied(f"the image ended its decoder twice ({result})")
-        outcome = result.code if isinstance(result, ImageError) else "ok"
-        count_decoded(outcome, seconds=seconds)
+        _count(result, seconds)
         return result
 
     @contextmanager
@@ -266,6 +276,11 @@ class _DecoderWorkers:
             self._changed.wait_for(self._all_idle)
             for decoder in self._decoders:
                 decoder.stop()
+
+
+def _count(result: Decoded | ImageError, seconds: float) -> None:
+    outcome = result.code if isinstance(result, ImageError) else "ok"
+    count_decoded(outcome, seconds=seconds)
 
 
 def _decode_by(

@@ -67,33 +67,49 @@ def serve(pipe: Connection, *, decode: Decode, limits: ImageLimits, seconds: flo
 
     A request is `{"target": [height, width], "path": …}`, or without a path followed by the
     bytes; a target that is one number is the longest side allowed. With `"box": […]` only that
-    region is decoded. An answer is `{"digest": …,
-    "size": [height, width]}` followed by the RGB pixels, or `{"error": class, "message": …}`. The
-    kernel kills the process when an answer takes longer than `seconds`, because the parent
-    may have been killed itself.
+    region is decoded. An answer is `{"digest": …, "size": [height, width]}` followed by the RGB
+    pixels, or `{"error": class, "message": …}`. With `"paths": […]` it is a list of these, followed
+    by the pixels of all, which nothing stands between. The kernel kills the process when an image
+    takes longer than `seconds`, because the parent may have been killed itself.
     """
     pipe.send_bytes(READY)
     while True:
         request = json.loads(pipe.recv_bytes())
-        sent = None if "path" in request else pipe.recv_bytes()
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            data = read_file(Path(request["path"]), limits=limits) if sent is None else sent
-            if "box" in request:
-                image = _decode_box(request, data, limits)
-            else:
-                size = _size_of(request["target"], data, limits)
-                image = decode(data, limits=limits, target=size)
-            pixels = image.tobytes()
-        except ImageError as error:
-            _send(pipe, {"error": type(error).__name__, "message": error.message})
-        except MemoryError:
-            _send(pipe, {"error": ImageTooLarge.__name__, "message": "it needs too much memory"})
+        sent = None if "path" in request or "paths" in request else pipe.recv_bytes()
+        answers = []
+        for path in request.get("paths", [request.get("path")]):
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            answers.append(_answer({**request, "path": path}, sent, decode, limits))
+        if "paths" in request:
+            _send(pipe, [header for header, _ in answers])
+            for _, pixels in answers:
+                _write(pipe, pixels)
         else:
-            digest = hashlib.sha256(data).hexdigest()
-            _send(pipe, {"digest": digest, "size": [image.height, image.width]})
-            pipe.send_bytes(pixels)
+            ((header, pixels),) = answers
+            _send(pipe, header)
+            if pixels:
+                pipe.send_bytes(pixels)
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _answer(
+    request: Mapping[str, Any], sent: bytes | None, decode: Decode, limits: ImageLimits
+) -> tuple[dict[str, Any], bytes]:
+    """Return what is said of one image, and its pixels."""
+    try:
+        data = read_file(Path(request["path"]), limits=limits) if sent is None else sent
+        if "box" in request:
+            image = _decode_box(request, data, limits)
+        else:
+            size = _size_of(request["target"], data, limits)
+            image = decode(data, limits=limits, target=size)
+        pixels = image.tobytes()
+    except ImageError as error:
+        return {"error": type(error).__name__, "message": error.message}, b""
+    except MemoryError:
+        return {"error": ImageTooLarge.__name__, "message": "it needs too much memory"}, b""
+    digest = hashlib.sha256(data).hexdigest()
+    return {"digest": digest, "size": [image.height, image.width]}, pixels
 
 
 def _size_of(target: list[int] | int, data: bytes, limits: ImageLimits) -> Size:
@@ -110,8 +126,15 @@ def _decode_box(request: Mapping[str, Any], data: bytes, limits: ImageLimits) ->
     return decode_region(data, limits=limits, box=Box(*request["box"]), target=target)
 
 
-def _send(pipe: Connection, header: dict[str, Any]) -> None:
+def _send(pipe: Connection, header: dict[str, Any] | list[dict[str, Any]]) -> None:
     pipe.send_bytes(json.dumps(header).encode())
+
+
+def _write(pipe: Connection, pixels: bytes) -> None:
+    """Write pixels as they are: whoever reads them knows how many there are."""
+    rest = memoryview(pixels)
+    while rest:
+        rest = rest[os.write(pipe.fileno(), rest) :]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import structlog
-from PIL.Image import Image
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -303,7 +302,7 @@ def _embed_all(
 def _embed(embedder: Embedder, batch: Batch) -> list[ImageOutcome]:
     bad = [ImageOutcome(task, error=got) for task, got in batch if isinstance(got, ImageError)]
     good = [(task, got) for task, got in batch if not isinstance(got, ImageError)]
-    embedded = _forward_checked(embedder, [decoded.image for _, decoded in good])
+    embedded = _forward_checked(embedder, [decoded for _, decoded in good])
     return bad + [
         ImageOutcome(task, error=one)
         if isinstance(one, Exception)
@@ -312,7 +311,7 @@ def _embed(embedder: Embedder, batch: Batch) -> list[ImageOutcome]:
     ]
 
 
-def _forward_checked(embedder: Embedder, images: Sequence[Image]) -> list[Embedded | Exception]:
+def _forward_checked(embedder: Embedder, images: Sequence[Decoded]) -> list[Embedded | Exception]:
     """Embed a batch. If images fail, a grey one shows whether the embedder works at all.
 
     Raises EmbedderFailed if it does not, as after a device's error, which breaks each later call.
@@ -325,7 +324,7 @@ def _forward_checked(embedder: Embedder, images: Sequence[Image]) -> list[Embedd
     return embedded
 
 
-def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Embedded | Exception]:
+def _forward(embedder: Embedder, images: Sequence[Decoded]) -> list[Embedded | Exception]:
     """Embed a batch; if it raises, halve it until the image that raises is alone in its batch."""
     if not images:
         return []

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL.Image import Image
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
@@ -14,6 +13,8 @@ from backend.catalogue import image_vectors
 from backend.database.engine import Database
 from backend.database.models import Generation
 from backend.embedders import Embedder, KeepsFeatures
+from backend.embedders.pixels import Pixels
+from backend.images.decoder_pool import Decoded
 from backend.vectors import Vector
 
 
@@ -25,12 +26,20 @@ class Embedded:
     features: Vector | None = None  # None: this embedder keeps none
 
 
-def embed(embedder: Embedder, images: Sequence[Image]) -> list[Embedded]:
+def embed(embedder: Embedder, images: Sequence[Decoded]) -> list[Embedded]:
     """Embed images: the vectors and, where the embedder keeps them, the features."""
     if not isinstance(embedder, KeepsFeatures):
-        return [Embedded(vector) for vector in embedder.embed(images)]
-    features = embedder.extract(images)
+        return [Embedded(vector) for vector in embedder.embed([each.image for each in images])]
+    if all(each.size == embedder.input_size for each in images):
+        features = embedder.extract_pixels(np.stack([_pixels(each) for each in images]))
+    else:
+        features = embedder.extract([each.image for each in images])
     return [Embedded(*both) for both in zip(embedder.project(features), features, strict=True)]
+
+
+def _pixels(decoded: Decoded) -> Pixels:
+    """Return an image as an array, without a way through Pillow."""
+    return np.frombuffer(decoded.pixels, np.uint8).reshape(*decoded.size, 3)
 
 
 def project_kept(

@@ -18,7 +18,7 @@ from backend.search.found import NO_ROWS, Neighbour, Rows, neighbours, read_rows
 from backend.search.judging import ByValues
 from backend.search.nearest_products import MOST_TIMES
 from backend.search.recall_monitor import Search
-from backend.vectors import Hit, VectorIndex
+from backend.vectors import Hit, SearchMode, VectorIndex
 from backend.vectors.image_points import STRIDE, point_ids
 
 SLACK: Final = 8
@@ -43,6 +43,9 @@ MOST_AT_ONCE: Final = 1_000
 FEW: Final = 16
 """Up to so many points are left out by asking for as many more. A filter of ids makes a search of
 the graph a third slower."""
+
+WALK_ROWS: Final = 2
+"""Rows that are read at a time of a walk without the filter, for each product that is wanted."""
 
 HIDING_REFILLS: Final = 8
 """The same where rules hide products, which may be most of the nearest."""
@@ -79,6 +82,10 @@ class Collecting:
     first round asks for as many more instead of leaving them out by the index's filter, through
     which a search of the graph would miss others. `hiding` are the rules that hide products.
     `chosen_by` is what is read of products to choose them by, None for all (`candidate_rows`).
+
+    With `walk`, so many of the nearest points are looked at first, whether they pass or not. If
+    they fill the list, nothing else is asked, and `search.mode` is ACORN. If not, the search begins
+    anew as without `walk`.
     """
 
     def __init__(
@@ -94,8 +101,11 @@ class Collecting:
         shown: Collection[int] = (),
         hiding: Hiding | None = None,
         chosen_by: CandidateColumns | None = None,
+        walk: int = 0,
     ) -> None:
         self.search = search
+        self.walk = walk
+        self.walked: Collection[int] | None = None  # all products of the walk, in order
         self.chosen_by = chosen_by
         self.min_score = min_score
         self.is_over = False
@@ -109,6 +119,7 @@ class Collecting:
         self._seen: dict[int, None] = {}  # products, in the order in which they were found
         self._passed: set[int] = set()  # products
         self._group_by = group_by
+        self._taken_groups = taken
         self._groups: dict[Any, None] = dict.fromkeys(taken)  # values of `group_by`
         self._wanted = (limit + SLACK) * (GROUP_TIMES if group_by else 1)
         self._rounds = 0
@@ -150,6 +161,11 @@ class Collecting:
 
     def ask(self, index: VectorIndex) -> None:
         """Search once more."""
+        if self.walk and self.walked is None:
+            self._begin_walk(index)
+            return
+        if self.walked is not None and not self._rounds:
+            self._begin_anew()
         if self._rounds:
             self._grow()
         asked, is_plain = self.points, self.is_plain
@@ -164,6 +180,33 @@ class Collecting:
             payloads=False,
         )
         self.receive(hits, asked=asked)
+
+    def _begin_walk(self, index: VectorIndex) -> None:
+        """Take the nearest points without the filter; the rows tell which of them pass."""
+        hits = index.nearest(
+            self.search.vector,
+            limit=self.walk,
+            min_score=self.min_score,
+            mode=SearchMode.PLAIN,
+            payloads=False,
+        )
+        self._hits = [hit for hit in hits if hit[0] % STRIDE not in self._unwanted]
+        self.walked = dict.fromkeys([hit[0] % STRIDE for hit in hits]).keys()
+
+    def _begin_anew(self) -> None:
+        """Forget what the walk has found, which was too little."""
+        for found in (self._items, self._passed, self._hidden):
+            found.clear()
+        self._groups = dict.fromkeys(self._taken_groups)
+
+    def _end_if_full(self, *, has_rest: bool) -> bool:
+        """Note whether the list is full, and return it."""
+        if len(self._items) < self._limit:
+            return False
+        self.is_over, self._is_full, self._has_rest = True, True, has_rest
+        if not self._rounds:
+            self.search = replace(self.search, mode=SearchMode.ACORN)
+        return True
 
     @property
     def where(self) -> Where:
@@ -216,6 +259,9 @@ class Collecting:
     def _next_hits(self) -> Sequence[Hit]:
         if self._is_full:
             return ()
+        if self.walked is not None and not self._rounds:
+            many = WALK_ROWS * (self._limit + SLACK)  # how many pass is not known
+            return self._hits[self._taken :][:many]
         spare = SLACK if self._group_by else 1
         many = (self._limit + spare) * min(self._images, MOST_TIMES)
         if self._taken:
@@ -243,9 +289,8 @@ class Collecting:
                 self._passed.add(product)
                 self._items.setdefault(product, one)
             if len(self._items) == self._limit:
-                self.is_over, self._is_full = True, True
                 is_last = self._taken == len(self._hits)
-                self._has_rest = not is_last or next(found, None) is not None
+                self._end_if_full(has_rest=not is_last or next(found, None) is not None)
                 return
 
     def _take_candidates(self, hits: Sequence[Hit], rows: Mapping[int, Any]) -> None:
@@ -275,8 +320,7 @@ class Collecting:
                     if group is not None:
                         groups[group] = None
             if len(items) == self._limit:
-                self.is_over, self._is_full = True, True
-                self._has_rest = left > 0 or self._taken < len(self._hits)
+                self._end_if_full(has_rest=left > 0 or self._taken < len(self._hits))
                 return
 
     def _take(self, one: Neighbour, group_by: str) -> None:
@@ -371,7 +415,8 @@ def _ask(index: VectorIndex, searches: Sequence[Collecting], *, is_first: bool) 
         first.ask(index)
         return
     wheres = [each.where for each in searches]
-    differ = any(each.exclude for each in searches) or any(it != wheres[0] for it in wheres)
+    differ = any(each.exclude or each.walk for each in searches)
+    differ = differ or any(it != wheres[0] for it in wheres)
     if not is_first or differ:
         for each in searches:
             each.ask(index)

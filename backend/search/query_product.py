@@ -34,29 +34,33 @@ class ActiveGeneration:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._last: Generation | None = None
+        self._last: tuple[Any, Generation] | None = None  # what rows say of it
 
     def of(self, row: Any) -> Generation:
         """Return the generation of a row's `generation_id`, `most_images` and `match_version`."""
-        last = self._last
-        if last and _is_of(last, row):
-            return last
+        last, said = self._last, _said_in(row)
+        if last and last[0] == said:
+            return last[1]
         with self._db.read() as session:
-            self._last = found = by_id(session, row.generation_id)
+            found = by_id(session, row.generation_id)
+        self._last = _said_of(found), found
         return found
 
     def pinned(self, row: Any) -> Generation:
         """Return the generation of such a row, which need not be the active one."""
         last = self._last
-        if last and _is_of(last, row):
-            return last
+        if last and last[0] == _said_in(row):
+            return last[1]
         with self._db.read() as session:
             return by_id(session, row.generation_id)
 
 
-def _is_of(last: Generation, row: Any) -> bool:
-    named = (row.generation_id, row.most_images, row.match_version)
-    return (last.id, last.most_images, last.match_version) == named
+def _said_in(row: Any) -> tuple[Any, ...]:
+    return (row.generation_id, row.most_images, row.match_version)
+
+
+def _said_of(generation: Generation) -> tuple[Any, ...]:
+    return (generation.id, generation.most_images, generation.match_version)
 
 
 STATES: Final = {state.value: state for state in State}

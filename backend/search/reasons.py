@@ -45,18 +45,22 @@ def explain_list(
     *,
     about: Any,
     nearest: Collection[int] | None = None,
+    walked: Collection[int] | None = None,
     known: Mapping[int, Any] = MappingProxyType({}),
 ) -> None:
     """Give the items their reasons, and say in `meta.left_out` what the filter has left out.
 
     `about` is the row of the query product, None if the list is about none. `nearest` are the
-    nearest products in order, without those that the search excludes, where it has found them.
+    nearest products in order, without those that the search excludes, where it has found them, and
+    `walked` all nearest products, LOOKED_AT and as many as are excluded, where it looked at them.
     `known` are rows of products with the columns of the filter and CATEGORIES.
     """
     where, looking = answer.search.where, _Looking(connection, index, answer, about, known)
     unwanted, is_full = set(answer.search.exclude), len(answer.items) == query.limit
     own = set() if about is None else {about.product_id}
-    if nearest is not None and is_full and unwanted <= own:
+    if walked is not None:
+        hits = [id_ for id_ in walked if id_ not in own]
+    elif nearest is not None and is_full and unwanted <= own:
         hits = list(nearest)
     else:
         hits = looking.nearest(LOOKED_AT + len(unwanted), {})

@@ -62,7 +62,8 @@ def reordered(
 def _as_array(vectors: StoredVectors, items: Sequence[Neighbour]) -> npt.NDArray[np.float32]:
     """Return the vectors of the items' points, (items, size); zeros where a point is gone."""
     stored, nothing = vectors.of(items), np.zeros(vectors.size, np.float32)
-    return np.stack([stored.get(item.point, nothing) for item in items])
+    rows = [stored.get(item.point, nothing) for item in items]
+    return np.concatenate(rows).reshape(len(rows), -1)  # `stack` looks at each of them
 
 
 def _diverse(

@@ -17,7 +17,14 @@ from backend.embedders import Block
 from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema
 from backend.merchandising.rule_set import ActiveRules, newest_change
-from backend.search.answering import Pins, begin_search, find_pins, finish_answer, taken_groups
+from backend.search.answering import (
+    Pins,
+    begin_search,
+    find_pins,
+    finish_answer,
+    taken_groups,
+    walk_of,
+)
 from backend.search.collecting import Collecting, collect
 from backend.search.colour_weight import WeightedQuery, weigh
 from backend.search.found import Rows
@@ -204,14 +211,23 @@ class SimilarProducts:
             pins=pins,
             taken=taken,
             chosen_by=query.chosen_by,
+            walk=walk_of(index, generation, query, exclude, pins),
         )
         images, digests = query.shows_images, query.needs_vectors
         rows: dict[int, Any] = {}
         collect(connection, index, [found], rows, images=images, digests=digests)
         answer = finish_answer(connection, index, weighed, found, query, pins, taken=taken)
         if query.explain:
-            nearest, known = found.nearest, found.rows_of(rows)
-            explain_list(connection, index, answer, query, about=row, nearest=nearest, known=known)
+            explain_list(
+                connection,
+                index,
+                answer,
+                query,
+                about=row,
+                nearest=found.nearest,
+                walked=found.walked,
+                known=found.rows_of(rows),
+            )
         if answer.has_more:
             answer.position = after.after([item.product.id for item in answer.items])
         return answer

@@ -70,40 +70,43 @@ class ShortReads(Generic[Answer]):
     async def run(self, environ: dict[str, Any]) -> Answer:
         """Answer a read. Raises as `RequestThreads.run` does."""
         kind = self._kind_of(environ)
-        is_short = kind is not None and self._streaks.get(kind, 0) >= ENOUGH
-        if is_short and not self._is_my_turn:
-            await self._wait()
-        if not (is_short and self._is_my_turn):
-            return await self._run_in_thread(environ)
+        if self._is_short(kind) and not self._is_my_turn:
+            await self._wait(kind)
+        if not (self._is_short(kind) and self._is_my_turn):
+            return await self._run_in_thread(environ, kind)
         if not self._in_a_row:
             asyncio.get_running_loop().call_soon(self._begin_anew)
         self._in_a_row += 1
         environ[IN_LOOP] = True
         return self._run_timed(environ)
 
-    async def _run_in_thread(self, environ: dict[str, Any]) -> Answer:
+    async def _run_in_thread(self, environ: dict[str, Any], kind: Kind | None) -> Answer:
         try:
             return await self.threads.run(environ, in_turn=True)
         finally:
-            if self.threads.is_turn_free:
+            if self.threads.is_turn_free or not self._is_short(kind):
                 for waiting in self._waiting:
                     waiting.set()
                 self._waiting.clear()
+
+    def _is_short(self, kind: Kind | None) -> bool:
+        return kind is not None and self._streaks.get(kind, 0) >= ENOUGH
 
     @property
     def _is_my_turn(self) -> bool:
         return self._in_a_row < IN_A_ROW and self.threads.is_turn_free
 
-    async def _wait(self) -> None:
+    async def _wait(self, kind: Kind | None) -> None:
         """Wait until the loop has looked after other connections, and no thread has the turn.
 
-        For a thread it waits PATIENCE_SECONDS at most. Raises the 503 where too many requests wait,
-        and where the server stops meanwhile.
+        For a thread it waits PATIENCE_SECONDS at most. It also ends when an answer of this kind was
+        long: then the next reads take threads, and would be answered before this one. Raises the
+        503 where too many requests wait, and where the server stops meanwhile.
         """
         self.threads.check_room()
         self.threads.begun += 1
         try:
-            while not self._is_my_turn:
+            while self._is_short(kind) and not self._is_my_turn:
                 if self.threads.is_turn_free:
                     await asyncio.sleep(0)
                     continue

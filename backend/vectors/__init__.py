@@ -174,6 +174,13 @@ class VectorIndex(Protocol):
         """Return how a search under this filter is done; raises InvalidFilter."""
         ...
 
+    def compared(self, where: Where) -> int:
+        """Return about how many points a search under this filter compares with the query.
+
+        0 where a graph leads to them, or none without the filter would, or nobody can tell.
+        """
+        ...
+
     def recommend(
         self,
         positives: Sequence[Vector],

@@ -56,6 +56,11 @@ IDLE_PREPARE_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.01
 """After so long a round ends its look through the images; requests are slower meanwhile."""
 
+LOOK_REST: Final = 400
+LONGEST_REST_SECONDS: Final = 12.0
+"""After a look there is none for so many times as long as it took: with 40,000 products it takes 15
+to 40 ms, and requests wait meanwhile. A pass has 256 parts, so the rests take an hour at most."""
+
 LOOK_AGAIN_SECONDS: Final = 5.0
 """How often it is seen whether the next pass through the images has begun."""
 
@@ -212,6 +217,7 @@ class Maintenance:
             self._look_at = time.monotonic() + min(pause, LOOK_AGAIN_SECONDS)
             return
         grace = timedelta(hours=services.settings.image_grace_hours)
+        began = time.monotonic()
         try:
             unnamed_images.look_through(
                 services.db, services.image_store, grace=grace, seconds=LOOK_SECONDS
@@ -219,6 +225,9 @@ class Maintenance:
         except ImageUnavailable as error:
             self._look_at = time.monotonic() + STORE_PAUSE_SECONDS
             log.warning("the image store cannot be looked through", error=error.message)
+            return
+        ended = time.monotonic()
+        self._look_at = ended + min(LOOK_REST * (ended - began), LONGEST_REST_SECONDS)
 
     def count_events(self) -> bool:
         """Count some of the shoppers' new events, or else move some pairs; tell if it did."""

@@ -50,7 +50,7 @@ class Window:
         for uri in uris:
             data = b"nothing" if uri == "broken" else self._photograph(str(uri))
             try:
-                yield Decoded(
+                yield Decoded.of(
                     images.decode(data, limits=ImageLimits(), target=target), digest_of(data)
                 )
             except ImageError as error:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import Result
 
 from backend import variables
-from backend.errors import ConfigurationError
+from backend.errors import ConfigurationError, UnknownEmbedder
 from backend.settings import Settings, read_settings
 
 
@@ -127,8 +127,45 @@ def test_a_host_of_feeds_and_images_is_named_once() -> None:
     assert settings.hosts_of_feeds == ("a.example", "b")
 
 
+@pytest.mark.parametrize("device", ["nonsense", "gpu", "cuda:", "cuda:x", "-7"])
+def test_a_device_that_does_not_exist_is_refused_at_the_start(device: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"LOOKALIKE_DEVICE=.* must be auto, cpu, cuda"):
+        read_settings(_env_file=None, device=device)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_each_device_of_the_description_is_taken(device: str) -> None:
+    assert read_settings(_env_file=None, device=device).device == device
+
+
 @pytest.mark.parametrize("url", ["mysql://user:secret@host/shop", "localhost:5432", "lookalike.db"])
 def test_a_database_that_the_code_does_not_know_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"DATABASE_URL.*postgresql://") as refused:
         read_settings(_env_file=None, database_url=url)
     assert "secret" not in refused.value.message
+
+
+@pytest.mark.parametrize("url", ["foo", "ftp://qdrant", "qdrant, other", "grpc://a:6334,http://b"])
+def test_a_word_that_is_no_address_of_qdrant_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"QDRANT_URL.*http://qdrant:6333"):
+        read_settings(_env_file=None, qdrant_url=url)
+
+
+@pytest.mark.parametrize("url", ["http://qdrant", "qdrant:6333", "HTTPS://a:1/path?grpc_port=2, b"])
+def test_an_address_of_qdrant_has_a_scheme_or_a_port(url: str) -> None:
+    assert read_settings(_env_file=None, qdrant_url=url).qdrant_url == url
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_misspelt_embedder_ends_the_start_and_names_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, run_command: Callable[..., Result], command: str
+) -> None:
+    monkeypatch.setenv("LOOKALIKE_EMBEDDER", "lookalike-block?a=b")
+    if command == "worker":
+        monkeypatch.setenv("BROKER_URL", "redis://localhost:1")
+        monkeypatch.setenv("DATABASE_URL", "postgresql://localhost:1/lookalike")
+        monkeypatch.setenv("LOOKALIKE_IMAGE_STORE", "file:///images")
+    said = run_command(command, code=1)
+    assert isinstance(said.exception, UnknownEmbedder)
+    assert "no embedder 'lookalike-block'; there are: autoencoder," in said.exception.message
+    assert said.exception.message.endswith("The nearest is lookalike-blocks.")

@@ -104,7 +104,17 @@ def json_body() -> Json:
     return body
 
 
+def check_coding() -> None:
+    """End the request with 415 if its body is packed, as RFC 9110 (15.5.16) has it."""
+    coding = request.environ.get("HTTP_CONTENT_ENCODING", "identity").strip()
+    if coding.lower() not in ("", "identity"):
+        detail = f"the body must be sent without Content-Encoding; got {coding[:100]}"
+        headers = {"Accept-Encoding": "identity"}
+        raise RequestError(415, "unsupported-media-type", detail, headers=headers)
+
+
 def _check_type() -> None:
+    check_coding()
     if not request.is_json:
         got = request.mimetype or "nothing"
         detail = f"the content type must be application/json; got {got}"

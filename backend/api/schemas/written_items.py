@@ -103,8 +103,12 @@ def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
 def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     product = product_of_item(item, writer)
     written = {"sku": item.product.sku, "score": item.score, "product": product}
-    is_plain = item.match is None and item.group_size is None and item.boost is None
-    if not is_plain or item.pinned_by is not None or item.relaxed:
+    if item.group_size is None and item.boost is None and item.pinned_by is None:
+        if item.match is not None:  # as `shaped_members` writes it, without a call
+            written["match"] = round(item.match, 4)
+        if item.relaxed:
+            written["relaxed"] = list(item.relaxed)
+    else:
         written |= shaped_members(item)
     if item.parts is not None:
         written |= _explained(item)

@@ -60,7 +60,7 @@ class ProductWriter:
         """
         sku, uri = columns["sku"], columns["image_uri"]
         url = self._addresses.of(sku, uri=uri, digest=digest)
-        is_hidden = uri is not None and self._hides(uri)
+        is_hidden = uri is not None and not self._shows_paths and self._hides(uri)
         if is_hidden:
             columns["image_uri"], shown_reason = None, _without_path(reason)
         else:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from backend.catalogue.sources.archive import Archive
 from backend.catalogue.sources.deepfashion import DeepFashion, is_benchmark
-from backend.catalogue.sources.encodings import unpacked
+from backend.catalogue.sources.encodings import CHUNK, unpacked
 from backend.catalogue.sources.fashion_mnist import FashionMnist, find_folder
 from backend.catalogue.sources.feed import Source
 from backend.catalogue.sources.files import (
@@ -92,7 +92,7 @@ def _open_table(files: Files, names: Sequence[str], mapping: FeedMapping) -> Sou
         head = _head(name, stream)
     if head.startswith(PARQUET_MAGIC) or name.lower().endswith(PARQUET):
         return Parquet(files, names, mapping)
-    check_text(name, head)
+    check_text(name, head[:HEAD])
     kind = _kind(head)
     table = kind(files, name, mapping, image=IMAGE if name == STYLES else None)
     if name == STYLES or table.preset.name == "kaggle":
@@ -111,10 +111,10 @@ def _holds_workbook(files: Files, name: str) -> bool:
 def _head(name: str, stream: BinaryIO) -> bytes:
     """Return a file's first bytes, unpacked. Raises UnreadableCatalogue if it is no table."""
     try:
-        head = unpacked(stream).read(HEAD)
+        head = unpacked(stream).read(CHUNK)
     except DAMAGED as error:
         raise UnreadableCatalogue(f"{name}: the file is damaged: {error}") from None
-    check_table(name, head)
+    check_table(name, head[:HEAD])
     return head
 
 

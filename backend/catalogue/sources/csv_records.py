@@ -202,6 +202,10 @@ def read_records(
         if lines.is_cut_off:
             lines.has_open_quote = values is None
             lines.is_closed = values is not None and lines.taken[-1].text.endswith('"')
+        if values is None and (rows := _rows_of_one_line(lines.taken[0], header)):
+            lines.give_back()
+            lines.again.extendleft(reversed(rows))
+            continue
         warnings: tuple[str, ...] = ()
         if values is None or (len(lines.taken) > 1 and len(values) != len(header.columns)):
             try:
@@ -239,6 +243,17 @@ def _plain_records(
 def _is_record(values: Sequence[str], header: Header) -> bool:
     """Tell a record from an empty line, and from the header that comes again in joined files."""
     return any(value.strip() for value in values) and list(values) != header.columns
+
+
+def _rows_of_one_line(line: Line, header: Header) -> list[Line]:
+    """Return the rows that a lone CR divides; [] unless each has a value for every column."""
+    parts = line.text.strip("\r\n").split("\r")
+    try:
+        rows = list(csv.reader(parts, delimiter=header.delimiter, strict=True))
+    except csv.Error:
+        return []
+    fits = len(rows) == len(parts) > 1 and all(len(row) == len(header.columns) for row in rows)
+    return [line._replace(text=f"{part}\n") for part in parts] if fits else []
 
 
 def _first_line_alone(

@@ -1,4 +1,4 @@
-"""One JSON document with all products: a list of objects, or an object that holds the list.
+"""One JSON document with all products: a list of objects, an object that holds it, or them.
 
 It is decoded one object at a time, so the size of the file does not matter.
 """
@@ -16,29 +16,24 @@ from backend.catalogue.sources.csv_records import text_warnings
 from backend.catalogue.sources.encodings import CHUNK, Packing, TextFormat, open_lines
 from backend.catalogue.sources.feed import CutOff, Reject
 from backend.catalogue.sources.files import DAMAGED
+from backend.catalogue.sources.json_shapes import LIST_BEGINS, NAMED, item_of, object_of_items
 from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
 from backend.errors import UnreadableCatalogue
 
 LARGEST_ITEM: Final = 1_000_000  # characters
-_LISTS: Final = (
-    "products|items|data|results|rows|records|entries|offers|articles|product|catalog|catalogue|"
-    "feed|value|hits|nodes|produkte|artikel|productos|produits"
-)
-_SCALAR: Final = r'(?:"[^"]*"|[-0-9.eE+]+|true|false|null|\{[^{}]*\})'
-_BEFORE: Final = re.compile(
-    rf'\s*\{{(?:\s*"(?!(?:sku|id)")[^"]*"\s*:\s*{_SCALAR}\s*,)*\s*"(?:{_LISTS})"\s*:\s*'
-    rf'(?:\{{\s*"(?:{_LISTS})"\s*:\s*)?\[(?=\s*(?:\{{|$))',
-    re.IGNORECASE,
-)
-"""What stands above the first item where an object holds the list."""
 _BETWEEN: Final = re.compile(r"[\s,]*")
 
 
 def is_document(head: str) -> bool:
-    """Tell a document from JSON Lines: a list, an object around a list, an object of many lines."""
+    """Tell a document from JSON Lines: a list, an object around a list, an object of many lines.
+
+    An object that is named by its skus is one too.
+    """
     text = head.lstrip()
     first_line = text.partition("\n")[0].strip()
-    return text.startswith("[") or first_line == "{" or _BEFORE.match(text) is not None
+    if text.startswith("[") or first_line == "{" or LIST_BEGINS.match(text):
+        return True
+    return object_of_items(text) is not None
 
 
 class JsonDocument(NamedRecords):
@@ -97,41 +92,56 @@ class _Items:
         self._source = source
         self._decoder = json.JSONDecoder()
         self._number = 0
+        self._end = ""  # what closes the list or object of items; items in a row have none
         self.broken: str | None = None
 
     def __iter__(self) -> Iterator[NamedRecord | Reject]:
-        is_list = self._open()
-        while (item := self._next(is_list)) is not None:
+        self._open()
+        while (item := self._next()) is not None:
             self._number += 1
             yield item
             if isinstance(item, Reject) and self.broken:
                 return
 
-    def _open(self) -> bool:
-        """Skip what stands above the first item; tell whether the items are those of a list."""
+    def _open(self) -> None:
+        """Skip what stands above the first item, and note how the items end."""
         source = self._source
         while not source.is_at_end and len(source.text) < CHUNK:
             source.more()
-        before = _BEFORE.match(source.text) or re.match(r"\s*\[", source.text)
+        text = source.text
+        before = LIST_BEGINS.match(text) or re.match(r"\s*\[", text)
+        if before:
+            self._end = "]"
+        elif before := object_of_items(text):
+            self._end = "}"
         source.skip(before.end() if before else 0)
-        return before is not None
 
-    def _next(self, is_list: bool) -> NamedRecord | Reject | None:
+    def _next(self) -> NamedRecord | Reject | None:
         source = self._source
         while True:
             between = _BETWEEN.match(source.text)
             source.skip(between.end() if between else 0)
-            if source.text.startswith("]") and is_list:
+            if self._end and source.text.startswith(self._end):
                 return None
             if source.text or source.is_at_end:
                 break
             source.more()
         if not source.text:
-            self.broken = "the JSON ends before its list is closed" if is_list else None
+            self.broken = "the JSON ends before its list is closed" if self._end else None
             return None
-        return self._decoded()
+        return self._decoded(self._name() if self._end == "}" else None)
 
-    def _decoded(self) -> NamedRecord | Reject:
+    def _name(self) -> str | None:
+        """Take the name of the next item; None, and nothing is taken, if it has none."""
+        source = self._source
+        while not (named := NAMED.match(source.text)):
+            if source.is_at_end or len(source.text) > CHUNK:
+                return None
+            source.more()
+        source.skip(named.end())
+        return str(json.loads(named[1]))
+
+    def _decoded(self, sku: str | None) -> NamedRecord | Reject:
         source = self._source
         while True:
             wrong = "its end is missing"
@@ -139,7 +149,7 @@ class _Items:
                 value, end = self._decoder.raw_decode(source.text)
                 if end < len(source.text) or source.is_at_end:
                     source.skip(end)
-                    return self._record(value)
+                    return self._record(value, sku)
             except JSONDecodeError as error:
                 wrong = error.msg
             except RecursionError:
@@ -149,9 +159,8 @@ class _Items:
                 return Reject(self._number + 1, None, f"{self.broken}; what follows was not read")
             source.more()
 
-    def _record(self, value: Any) -> NamedRecord | Reject:
+    def _record(self, value: Any, sku: str | None) -> NamedRecord | Reject:
         number = self._number + 1
         if not isinstance(value, dict):
             return Reject(number, None, "not a JSON object")
-        named = {name.strip(): it for name, it in value.items() if name.strip()}
-        return NamedRecord(number, named)
+        return NamedRecord(number, item_of(value, sku))

@@ -191,6 +191,11 @@ class EdgeIndex(VectorIndex):
             points=None if self.options.quantization else self._count_passing,
         )
 
+    def compared(self, where: Where) -> int:
+        if not self.indexed or self.search_mode(where) is SearchMode.PLAIN:
+            return 0
+        return self._count_passing(where)
+
     def _count_passing(self, where: Where | None = None) -> int:
         """Return about how many points pass, as it was estimated in the last seconds."""
         return self._passing.of(where or {}, lambda _: self._estimate(self._filter(where)))

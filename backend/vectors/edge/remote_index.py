@@ -33,6 +33,7 @@ PLAIN: Final = (
     "set_payload",
     "vector",
     "search_mode",
+    "compared",
     "facet",
     "count",
     "records",
@@ -56,6 +57,7 @@ class RemoteIndex(VectorIndex):
         self._caller = caller
         self._generation_id = generation_id
         self._modes = FilterCache[SearchMode](schema, seconds=MODE_SECONDS, open_too=True)
+        self._compared = FilterCache[int](schema, seconds=MODE_SECONDS, open_too=True)
         self._closed = False
 
     def _ask(self, method: str, *arguments: Any, **more: Any) -> Any:
@@ -121,6 +123,9 @@ class RemoteIndex(VectorIndex):
 
     def search_mode(self, where: Where | None = None) -> SearchMode:
         return self._modes.of(where or {}, lambda it: self._ask("search_mode", dict(it)))
+
+    def compared(self, where: Where) -> int:
+        return self._compared.of(where, lambda it: self._ask("compared", dict(it)))
 
     def recommend(
         self,

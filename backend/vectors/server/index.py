@@ -190,6 +190,10 @@ class ServerIndex(VectorIndex):
         check(where, self._schema)
         return choose(where, self._schema)
 
+    def compared(self, where: Where) -> int:
+        """Return 0: the server compares where that is cheaper, and does not say so."""
+        return 0
+
     def _search(
         self,
         query: Any,

@@ -150,9 +150,11 @@ def test_a_complete_index_is_adapted_without_opening_an_image(known_shop: KnownS
 # --- without an index ------------------------------------------------------------------------
 
 
-def store_shop(db: Database, count: int, **fields: Any) -> None:
-    """Store the first products of the shop, and their features."""
+def store_shop(db: Database, count: int, *, alike: bool = False, **fields: Any) -> None:
+    """Store the first products of the shop, and their features, all of the first if `alike`."""
     features = features_of_a_shop()[:count]
+    if alike:
+        features[:] = features[0]
     rows = [{**row, **fields} for row in products()[:count]]
     stored = {row["image_digest"]: each for row, each in zip(rows, features, strict=True)}
 
@@ -168,6 +170,13 @@ def test_a_shop_without_labels_is_left_alone(db: Database) -> None:
     found = adapt(db, spec="lookalike-blocks", features="features")
     assert found.spec is None
     assert "nothing can be judged" in found.reason
+
+
+def test_a_shop_whose_images_are_all_the_same_is_left_alone(db: Database) -> None:
+    store_shop(db, 1_000, alike=True)
+    found = adapt(db, spec="lookalike-blocks", features="features")
+    assert found.spec is None
+    assert "look the same" in found.reason
 
 
 @pytest.mark.parametrize(

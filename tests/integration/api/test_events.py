@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
+import pytest
 from support.shop import PROBLEM, Shop
 
 from backend.events import counting
@@ -88,6 +90,28 @@ def test_a_shopper_sees_what_is_stored_and_has_it_deleted(wardrobe: Shop) -> Non
     assert wardrobe.client.delete("/v1/users/ann").json == {"events": 2}
     assert wardrobe.client.get("/v1/users/ann/events").json["items"] == []
     assert len(wardrobe.client.get("/v1/users/bob/events").json["items"]) == 1
+
+
+@pytest.mark.parametrize("shopper", ["a/b", "a%41", "aA", "jose\u0301", "mail@shop/events", "/"])
+def test_a_shopper_of_any_characters_is_one_segment_of_the_path(
+    wardrobe: Shop, shopper: str
+) -> None:
+    others = [name for name in ("aA", "jos\u00e9", "a") if name != shopper]
+    views = [
+        {"id": f"e-{number}", "kind": "view", "sku": "0001", "user": user}
+        for number, user in enumerate([shopper, *others])
+    ]
+    assert post(wardrobe, *views)["stored"] == len(views)
+    path = f"/v1/users/{quote(shopper, safe='')}"
+    assert [item["user"] for item in wardrobe.client.get(f"{path}/events").json["items"]] == [
+        shopper
+    ]
+    assert wardrobe.client.get(f"{path}/answers").status_code == 200
+    assert wardrobe.client.get(f"{path}/recommendations").status_code == 200
+    assert wardrobe.client.delete(path).json == {"events": 1}
+    for other in others:
+        kept = wardrobe.client.get(f"/v1/users/{quote(other)}/events").json["items"]
+        assert len(kept) == 1, "what another shopper did stays"
 
 
 def test_a_longer_id_never_stands_for_the_shopper_it_begins_with(wardrobe: Shop) -> None:

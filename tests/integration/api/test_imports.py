@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -154,8 +155,9 @@ def test_an_import_that_is_sent_again_is_requested_once(shop: Shop) -> None:
         (b"", NDJSON, 422),
         (b'{"sku": "a"}', {"content_type": "application/json"}, 415),
         (b'{"sku": "a"}', {**NDJSON, "query_string": {"prune": "true"}}, 422),
+        (gzip.compress(b'{"sku": "a"}'), {**NDJSON, "headers": {"Content-Encoding": "gzip"}}, 415),
     ],
-    ids=["empty", "json", "parameter"],
+    ids=["empty", "json", "parameter", "packed"],
 )
 def test_what_is_no_import_is_refused(
     shop: Shop, body: bytes, options: dict[str, Any], status: int

@@ -82,6 +82,17 @@ def test_a_body_beyond_the_limit_is_413(client: FlaskClient) -> None:
     assert "1,050,000 bytes" in refused.json["detail"]
 
 
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("br", 415), ("Identity", 201)])
+def test_a_packed_body_is_415_and_says_so(client: FlaskClient, coding: str, status: int) -> None:
+    headers = {"Content-Encoding": coding}
+    answer = client.put("/v1/products/packed", json={}, headers=headers)
+    assert answer.status_code == status
+    if status == 415:
+        assert answer.json["code"] == "unsupported-media-type"
+        assert coding in answer.json["detail"]
+        assert answer.headers["Accept-Encoding"] == "identity"
+
+
 def test_a_method_that_is_not_allowed_names_the_allowed_ones(client: FlaskClient) -> None:
     refused = client.post("/v1/products/1")
     for method in ("GET", "PUT", "PATCH", "DELETE"):

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, bindparam, func, literal_column, select, text
+from sqlalchemy import Select, bindparam, delete, func, literal_column, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from support.rows import make_products
 
 from backend.database.engine import Database
 from backend.database.models import Product
+from backend.database.reader import MAPPED_BYTES
 
 ADDED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -115,6 +116,30 @@ def test_a_file_keeps_as_many_connections_as_were_in_use_at_once(db: Database) -
             reader.rows(COUNT)
     assert set(db.kept.free) == kept
     assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_a_file_that_is_read_as_memory_shows_each_commit_also_where_it_shrinks(
+    db: Database,
+) -> None:
+    def skus() -> list[str]:
+        with db.query() as reader:
+            return [row.sku for row in reader.rows(select(Product.sku).order_by(Product.id))]
+
+    stocked(db, 2000)
+    assert len(skus()) == 2000
+    assert db.kept is not None
+    driver: Any = db.kept.free[0]
+    [mapped] = driver.execute("PRAGMA mmap_size").fetchone()
+    assert mapped == MAPPED_BYTES
+    db.write(lambda session: session.execute(delete(Product).where(Product.sku != "s7")))
+    assert skus() == ["s7"]
+    with db.engine.connect() as connection:
+        connection.exec_driver_sql("ROLLBACK")
+        connection.exec_driver_sql("VACUUM")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+    assert skus() == ["s7"]
+    db.write(lambda session: session.add(Product(sku="new")))
+    assert skus() == ["s7", "new"]
 
 
 def test_a_database_that_is_closed_closes_what_it_keeps_and_later_what_was_in_use(

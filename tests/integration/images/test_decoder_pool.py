@@ -62,6 +62,13 @@ def hostile() -> Iterator[DecoderPool]:
         yield pool
 
 
+def files_of(contents: list[bytes], folder: Path) -> list[Path]:
+    paths = [folder / f"{number}.png" for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    return paths
+
+
 def children() -> set[int]:
     return {child.pid for child in psutil.Process().children()}
 
@@ -321,6 +328,43 @@ def test_exactly_the_image_that_hangs_is_blamed(hostile: DecoderPool) -> None:
     assert "longer than 1 s" in str(results[1])
 
 
+def test_of_a_group_of_files_exactly_the_harmful_ones_are_blamed(
+    hostile: DecoderPool, tmp_path: Path
+) -> None:
+    contents = [png(n) for n in range(20)]
+    contents[3], contents[4], contents[12], contents[17] = b"DIE", b"text", b"SLEEP 60", b""
+
+    results = list(hostile.decode_all(files_of(contents, tmp_path), target=TARGET))
+
+    wrong = {at: result for at, result in enumerate(results) if isinstance(result, ImageError)}
+    assert {at: type(error) for at, error in wrong.items()} == {
+        3: DecoderDied,
+        4: NotAnImage,
+        12: DecoderDied,
+        17: NotAnImage,
+    }
+    assert "SIGSEGV" in str(wrong[3])
+    assert "longer than 1 s" in str(wrong[12])
+
+
+def test_files_are_as_if_each_were_decoded_alone(pool: DecoderPool, tmp_path: Path) -> None:
+    contents = [png(n) for n in range(21)]
+    sources: list[bytes | Path] = [*files_of(contents, tmp_path)]
+    sources[10], sources[15] = contents[10], tmp_path / "missing"
+
+    results = list(pool.decode_all(sources, target=TARGET, window=9))
+
+    assert isinstance(results.pop(15), MissingImage)
+    del contents[15]
+    alone = [pool.decode_one(content, target=TARGET) for content in contents]
+    assert [one.digest for one in results if isinstance(one, Decoded)] == [
+        one.digest for one in alone
+    ]
+    for one, other in zip(results, alone, strict=True):
+        assert isinstance(one, Decoded)
+        assert one.image.tobytes() == other.image.tobytes()
+
+
 def test_an_image_is_not_blamed_for_a_process_that_somebody_else_ended(
     hostile: DecoderPool, tmp_path: Path
 ) -> None:
@@ -389,7 +433,7 @@ class Interrupted(Exception):
     """What a worker's soft time limit, or Ctrl-C, raises in the middle of anything."""
 
 
-@pytest.mark.parametrize("moment", ["Decoder._answers", "_receive"], ids=["waiting", "answered"])
+@pytest.mark.parametrize("moment", ["Decoder._answers", "read_answer"], ids=["waiting", "answered"])
 def test_an_interrupted_image_does_not_leave_its_answer_to_the_next(
     hostile: DecoderPool, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -208,6 +208,19 @@ def test_the_worker_looks_for_what_nothing_names(shop: Shop) -> None:
     assert shop.count(Cursor, name="unnamed-images") == 1
 
 
+def test_after_a_look_the_worker_rests(shop: Shop) -> None:
+    def position() -> int:
+        with shop.db.read() as session:
+            return session.scalars(
+                select(Cursor.position).where(Cursor.name == "unnamed-images")
+            ).one()
+
+    shop.worker.maintenance.look_for_unnamed_images()
+    before = position()
+    shop.worker.maintenance.look_for_unnamed_images()
+    assert position() == before
+
+
 def test_the_command_is_done_by_the_server_that_owns_the_index(
     shop: Shop, run_command: Callable[..., Result]
 ) -> None:

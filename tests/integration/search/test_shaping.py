@@ -17,6 +17,7 @@ from support.shop import PROBLEM, Shop
 from backend.database.models import Product
 from backend.filters import FieldType
 from backend.indexing import schema
+from backend.search import answering
 from backend.search.shaping import FIELDS
 from backend.settings import Settings
 
@@ -315,6 +316,42 @@ def test_all_options_hold_together(filled: tuple[Shop, Oracle]) -> None:
     ranked = oracle.grouped(oracle.ranked(query, passes), "brand")[:25]
     r = {sku: score + 0.2 * oracle.rows[sku].attributes["rating"] / 5 for sku, score in ranked}
     assert [it["sku"] for it in answer["items"]] == diverse(oracle, r, 0.4, 5)
+
+
+def test_a_walk_without_the_filter_gives_the_same_list_and_reasons(
+    filled: tuple[Shop, Oracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, oracle = filled
+    options = {"restrict": "master_category", "group_by": "brand", "diversity": 0.4, "limit": 1}
+    asked = {"boost": "attributes.rating:0.2:0:5", "explain": "true", **options}
+    modes = set()
+    for query in queries(oracle):
+        expected = ask(shop, query, **asked)
+        again = ask(shop, query, cursor=expected["next_cursor"], **asked)
+        with monkeypatch.context() as patch:
+            patch.setattr(answering, "COMPARED", 0)
+            found = ask(shop, query, **asked)
+            further = ask(shop, query, cursor=found["next_cursor"], **asked)
+        assert found["items"] == expected["items"]
+        assert further["items"] == again["items"]
+        assert found["meta"]["left_out"] == expected["meta"]["left_out"]
+        modes.add(found["meta"]["search_mode"])
+    assert "acorn" in modes
+
+
+def test_a_walk_that_finds_too_little_is_followed_by_a_search_by_the_filter(
+    filled: tuple[Shop, Oracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, oracle = filled
+    asked = {"restrict": "master_category", "diversity": 0.4, "limit": 4, "explain": "true"}
+    query = queries(oracle)[2]
+    expected = ask(shop, query, **asked)
+    monkeypatch.setattr(answering, "COMPARED", 0)
+    monkeypatch.setattr(answering, "WALK_TIMES", 0)
+    monkeypatch.setattr(answering, "LOOKED_AT", 2)
+    found = ask(shop, query, **asked)
+    assert found["items"] == expected["items"]
+    assert found["meta"]["search_mode"] == expected["meta"]["search_mode"]
 
 
 def test_no_option_leaves_the_list_as_it_is(filled: tuple[Shop, Oracle]) -> None:

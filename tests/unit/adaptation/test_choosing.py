@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.adaptation.choosing import Shop, choose
+from backend.adaptation.choosing import Shop, choose, even_if_no_worse
 from backend.adaptation.fitting import GROUPS, WHITENED, LookFitter, even_colours
 from backend.adaptation.judging import VARIANTS, Judge
 from backend.embedders.block_statistics import BlockStatistics
@@ -72,6 +72,19 @@ def test_rows_of_images_are_fitted_on_where_they_are_kept() -> None:
     assert (plain_choice.statistics.reads_rows, choice.statistics.reads_rows) == (False, True)
     assert choice.after[VARIANTS] > plain_choice.after[VARIANTS]
     assert choice.statistics.project(wide.features).shape == (len(rows), 512)
+
+
+def test_colours_are_evened_out_unless_the_labels_say_that_it_is_worse() -> None:
+    shop = made_shop(groups=False)
+    judge = Judge(labels=shop.labels, groups=shop.groups, queries=np.arange(300))
+    assert even_if_no_worse(judge, shop, replace(plain(), colour_weight=1e-3)).colour_map
+    features = shop.features.copy()
+    features[:, COLOUR] *= 0.01
+    features[:, COLOUR.start] = shop.labels["article_type"] - 3.5  # only this axis tells the type
+    told = replace(shop, features=features)
+    assert even_if_no_worse(judge, told, replace(plain(), colour_weight=5.0)).colour_map is None
+    features[:, COLOUR] = features[0, COLOUR]
+    assert even_if_no_worse(judge, told, plain()).colour_map is None
 
 
 def test_a_shop_without_groups_is_judged_by_its_labels_alone() -> None:

@@ -206,6 +206,40 @@ def test_a_header_that_nothing_divides_says_which_option_helps(tmp_path: Path) -
         ('{"id": "A", "items": [{"id": "x"}]}\n{"id": "B"}\n', ["A", "B"], False),
         ('{\n "id": "A"\n}\n{\n "id": "B"\n}\n', ["A", "B"], False),
         ('{"data": {"products": [{"id": "A"}], "next": null}}', ["A"], False),
+        ('{"hits": {"hits": [{"_id": "x", "_source": {"sku": "A"}}]}}', ["A"], False),
+        (
+            '{"data": {"products": {"edges": [{"node": {"id": "A"}}, {"node": {"id": "B"}}]}}}',
+            ["A", "B"],
+            False,
+        ),
+        (
+            '{"data": {"products": {"pageInfo": {"next": 1}, "edges": [{"node": {"id": "A"}}]}}}',
+            ["A"],
+            False,
+        ),
+        ('{"data": {"products": {"nodes": [{"sku": "A"}, {"sku"', ["A"], True),
+        (
+            '{"A": {"title": "Tee", "price": 9}, "B": {"title": "Cap", "price": 8}}',
+            ["A", "B"],
+            False,
+        ),
+        ('{"products": {"A": {"title": "Tee", "price": 9}}}', ["A"], False),
+        (
+            '{\n "A": {"title": "Tee", "price": 9},\n "x": {"sku": "B", "title": "Cap"}\n}\n',
+            ["A", "B"],
+            False,
+        ),
+        ('{"A": {"title": "Tee", "price": 9}, "B": {"title": "Cap", "pr', ["A"], True),
+        (
+            '{"A": {"title": "Tee", "price": 9}, "B": {"title": "Cap", "price": 8}, "C": 5}',
+            ["A", "B"],
+            True,
+        ),
+        (
+            '{"price": {"value": 9, "currency": "EUR"}, "name": {"en": "Tee"}, "id": "A"}\n',
+            ["A"],
+            False,
+        ),
     ],
 )
 def test_a_json_document_gives_its_whole_items(
@@ -214,6 +248,36 @@ def test_a_json_document_gives_its_whole_items(
     rows, cut_off = read(tmp_path, text, "json")
     assert [row.sku for row in rows if isinstance(row, CheckedRow)] == skus
     assert bool(cut_off) is is_cut
+
+
+@pytest.mark.parametrize(
+    ("rows", "names"),
+    [
+        ("A,Tee,9\rB,Cap,8\nC,Hat,7\n", ["Tee", "Cap", "Hat"]),
+        (
+            "A,Tee,9\r\nB,Cap,8\rC,Hat,7\rD,Bag,6\r\nE,Sock,5\n",
+            ["Tee", "Cap", "Hat", "Bag", "Sock"],
+        ),
+        ('A,"Tee, red",9\rB,"Cap ""x""",8\nC,Hat,7\n', ["Tee, red", 'Cap "x"', "Hat"]),
+        ("A,Tee\rred,9\nB,Cap,8\n", ["Tee red", "Cap"]),
+        ('A,"Tee\rred",9\nB,Cap,8\n', ["Tee red", "Cap"]),
+    ],
+)
+def test_a_lone_return_among_line_feeds_ends_a_row_or_divides_a_text(
+    tmp_path: Path, rows: str, names: list[str]
+) -> None:
+    (tmp_path / "feed.csv").write_bytes(f"sku,name,price\n{rows}".encode())
+    with closing(open_source(tmp_path / "feed.csv")) as source:
+        found = list(read_rows(source, LastLines(source.skus())))
+    read = [row for row in found if isinstance(row, CheckedRow)]
+    assert [" ".join(row.draft.values["display_name"].split()) for row in read] == names
+    assert all("price" in row.draft.values for row in read)
+
+
+def test_an_object_of_long_items_is_known_by_their_names(tmp_path: Path) -> None:
+    items = {f"00{at}": {"title": "ü" * 2_000, "price": at} for at in range(100)}
+    rows, _ = read(tmp_path, json.dumps(items), "json")
+    assert [row.sku for row in rows if isinstance(row, CheckedRow)] == list(items)
 
 
 def test_a_long_json_list_is_read_in_parts(tmp_path: Path) -> None:

@@ -187,6 +187,39 @@ def test_the_loop_looks_after_others_between_some_answers(work: Work) -> None:
     run(ask)
 
 
+def test_those_that_wait_are_answered_first_where_threads_go_on(work: Work) -> None:
+    """One long answer among them sends those that follow to threads."""
+    waiting = [str(number) for number in range(5 * IN_A_ROW)]
+    later = [f"later {number}" for number in range(6)]
+
+    async def ask() -> None:
+        reads, order = reads_of(work), list[str]()
+        await ask_often(reads)
+
+        async def one(name: str) -> None:
+            await reads.run(read())
+            order.append(name)
+
+        async def long() -> None:
+            await reads.run(read())  # waits for the loop, as its place is behind IN_A_ROW others
+            work.seconds = 0
+
+        def start(names: list[str]) -> list[asyncio.Future[None]]:
+            return [asyncio.ensure_future(one(name)) for name in names]
+
+        first = start(["first"] * IN_A_ROW)
+        behind = asyncio.ensure_future(long())
+        asked = start(waiting)
+        await asyncio.gather(*first)
+        work.seconds = SHORT_SECONDS
+        await behind
+        await asyncio.gather(*asked, *start(later))
+        assert order.index(waiting[-1]) < order.index(later[-1])
+        assert reads.threads.begun == 0
+
+    run(ask)
+
+
 def test_of_those_that_wait_for_the_loop_too_many_are_refused(work: Work) -> None:
     async def ask() -> None:
         reads = reads_of(work, waiting=1)  # and two threads

@@ -1,0 +1,74 @@
+"""The shapes in which JSON holds products, other than as a list of plain objects.
+
+- an answer of GraphQL: `{"data": {"products": {"edges": [{"node": {…}}]}}}`
+- an object that is named by its skus: `{"A1": {…}, "A2": {…}}`
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from json.decoder import JSONDecodeError
+from typing import Any, Final
+
+_LISTS: Final = (
+    "products|items|data|results|rows|records|entries|offers|articles|product|catalog|catalogue|"
+    "feed|value|hits|nodes|edges|produkte|artikel|productos|produits|response|collection"
+)
+_SCALAR: Final = r'(?:"[^"]*"|[-0-9.eE+]+|true|false|null|\{[^{}]*\})'
+_PASSED_OVER: Final = rf'(?:\s*"(?!(?:sku|id)")[^"]*"\s*:\s*{_SCALAR}\s*,)*'
+_INTO: Final = rf'\{{{_PASSED_OVER}\s*"(?:{_LISTS})"\s*:\s*'
+LIST_BEGINS: Final = re.compile(rf"\s*(?:{_INTO}){{1,6}}\[(?=\s*(?:\{{|$))", re.IGNORECASE)
+"""What stands above the first item where an object holds the list."""
+_AROUND: Final = {  # what holds a product -> what else stands beside it
+    "node": ("cursor", "__typename"),
+    "_source": ("_index", "_type", "_id", "_score", "_ignored", "sort"),
+}
+NAMED: Final = re.compile(r'\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=\{)')
+"""The name of an item of an object, and what stands before the item."""
+_OBJECT_BEGINS: Final = re.compile(rf'\s*(?:{_INTO})?\{{(?=\s*"[^"]*"\s*:\s*\{{)', re.IGNORECASE)
+
+
+def object_of_items(text: str) -> re.Match[str] | None:
+    """Match what stands above the first item of an object that is named by its skus.
+
+    Its first two values are objects that share half of their names, or the second is not whole in
+    `text`. Where there is only one value, it has several members and nothing follows it.
+    """
+    if not (begins := _OBJECT_BEGINS.match(text)):
+        return None
+    first, end = _value_at(text, begins.end())
+    if first is None or len(first) < 2:
+        return None
+    comma = re.compile(r"\s*(,|\}[\s}]*$)").match(text, end)
+    if comma is None or comma[1] != ",":
+        return begins if comma else None
+    second, _ = _value_at(text, comma.end())
+    if second is None:
+        return begins if NAMED.match(text, comma.end()) else None
+    shared = len(first.keys() & second.keys())
+    return begins if shared * 2 >= min(len(first), len(second)) else None
+
+
+def _value_at(text: str, start: int) -> tuple[Mapping[str, Any] | None, int]:
+    """Return the object behind a name, and where it ends; None if there is none."""
+    if not (named := NAMED.match(text, start)):
+        return None, start
+    try:
+        value, end = json.JSONDecoder().raw_decode(text, named.end())
+    except (JSONDecodeError, RecursionError):
+        return None, start
+    return value, end
+
+
+def item_of(value: Mapping[str, Any], sku: str | None) -> dict[str, Any]:
+    """Return an item with plain names; `sku` is its name in an object, where it says none itself.
+
+    A node of GraphQL is taken out of its edge, a document of Elasticsearch out of its hit.
+    """
+    for inner, beside in _AROUND.items():
+        if isinstance(it := value.get(inner), Mapping) and value.keys() <= {inner, *beside}:
+            value = it
+    named = {name.strip(): it for name, it in value.items() if name.strip()}
+    return named if sku is None or "sku" in named else {"sku": sku, **named}
