@@ -1,4 +1,4 @@
-"""HMAC-SHA256 from kept states is that of the library."""
+"""HMAC-SHA256 from a kept state is that of the library."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import random
 
 import pytest
 
-from backend.api.keyed_hash import BLOCK, hmac_sha256
+from backend.api.keyed_hash import hmac_sha256
 
 
-@pytest.mark.parametrize("length", [0, 1, 32, BLOCK, BLOCK + 1, 200])
+@pytest.mark.parametrize("length", [0, 1, 32, 64, 65, 200])
 def test_it_is_that_of_the_library(length: int) -> None:
     drawn = random.Random(length)
     key = drawn.randbytes(length)
@@ -18,4 +18,4 @@ def test_it_is_that_of_the_library(length: int) -> None:
         message = drawn.randbytes(size)
         expected = hmac.digest(key, message, "sha256")
         assert hmac_sha256(key, message) == expected
-        assert hmac_sha256(key, message) == expected  # the states with the key were not used up
+        assert hmac_sha256(key, message) == expected  # the kept state was not used up
