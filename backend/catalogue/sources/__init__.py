@@ -128,4 +128,4 @@ def _kind(head: bytes) -> type[Table]:
         )
     if re.match(rb"\[\s*(?:[{\]]|$)|\{", text) and is_document(text.decode("utf-8", "replace")):
         return JsonDocument
-    return JsonLines if text.startswith(b"{") else Table
+    return JsonLines if text.startswith((b"{", b"\x1e")) else Table

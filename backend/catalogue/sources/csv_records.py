@@ -136,7 +136,7 @@ def _first_line(lines: Lines) -> str:
         lines.taken.clear()
         if line is None:
             raise UnreadableCatalogue("the file is empty")
-        text = line.strip("\r\n")
+        text = _before_return(lines, line)
         if not text.strip(' \t,;|"'):
             continue
         if not _is_comment(text):
@@ -146,6 +146,16 @@ def _first_line(lines: Lines) -> str:
             is_open = rest.count('"') % 2 == 0
             lines.taken.clear()
     raise UnreadableCatalogue(f"the first {HEADER_LINES} lines hold no header of a CSV file")
+
+
+def _before_return(lines: Lines, line: str) -> str:
+    """Return a line up to a lone CR outside quotes; what follows the CR is the next line."""
+    text = line.strip("\r\n")
+    first, lone, rest = text.partition("\r")
+    if not lone or first.count('"') % 2:
+        return text
+    lines.again.appendleft(Line(lines.number, f"{rest}\n", ()))
+    return first
 
 
 def _is_comment(text: str) -> bool:
