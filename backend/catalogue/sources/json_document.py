@@ -40,6 +40,7 @@ class JsonDocument(NamedRecords):
     """A JSON document and the images that its items name. Items are numbered from 1."""
 
     form = "JSON"
+    _has_variants = True
     _nothing = "there is no JSON object in it"
 
     def _parse(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:

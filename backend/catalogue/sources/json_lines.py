@@ -16,6 +16,7 @@ class JsonLines(NamedRecords):
     """A file of JSON objects, one a line, and the images that they name."""
 
     form = "JSON Lines"
+    _has_variants = True
     _nothing = (
         "there is no line with a JSON object; an array has to be written as one object a line"
     )

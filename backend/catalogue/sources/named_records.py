@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 from backend.catalogue.sources.csv_records import Header, TableRecord
 from backend.catalogue.sources.feed import Reject
+from backend.catalogue.sources.nested_variants import variants_of
 from backend.catalogue.sources.table import Table
 from backend.errors import UnreadableCatalogue
 
@@ -32,10 +33,28 @@ class NamedRecords(Table):
     def _parse(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
         """Yield the records of the file; may set `_cut_off`."""
 
+    _has_variants = False
+    """Whether a record may hold a list of its variants."""
+    _are_split = False  # one of the file did
+
+    def _each(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
+        """Yield the records, and the variants in place of a record that holds them."""
+        for record in self._parse(stream):
+            if not self._has_variants or isinstance(record, Reject):
+                yield record
+            elif variants := variants_of(record.values):
+                self._are_split = True
+                for values in variants:
+                    yield record._replace(values=values)
+            elif self._are_split and not record.values.get("sku") and record.values.get("id"):
+                yield record._replace(values={**record.values, "sku": record.values["id"]})
+            else:
+                yield record
+
     def _read_header(self) -> Header:
         names: dict[str, None] = {}
         with self._files.open(self._name) as stream:
-            for record in self._parse(stream):
+            for record in self._each(stream):
                 if isinstance(record, NamedRecord):
                     names.update(dict.fromkeys(record.values))
                 if len(names) > MOST_NAMES:
@@ -50,7 +69,7 @@ class NamedRecords(Table):
 
     def _file_records(self) -> Iterator[TableRecord | Reject]:
         with self._files.open(self._name) as stream:
-            for record in self._parse(stream):
+            for record in self._each(stream):
                 if isinstance(record, Reject):
                     yield record
                 else:

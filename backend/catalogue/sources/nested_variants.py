@@ -1,0 +1,110 @@
+"""Products in JSON that hold their variants: each variant with a sku is a product of ours.
+
+Shopify writes `{"id": 1, "options": [{"name": "Color"}], "variants": [{"sku": "A", …}]}`; an answer
+of GraphQL has `edges` and `nodes` around the variants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+_LISTS: Final = ("variants", "skus", "items")
+_GROUPS: Final = ("group_id", "handle", "id", "product_id")
+_PARENTS: Final = ("id", "title", "name", "handle")
+"""Names that mean the product; the variant's own value is kept as `variant_…`."""
+_IMAGES: Final = ("image", "images", "featured_image", "featuredImage")
+
+
+def variants_of(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one object for each variant; empty if the item has a sku or no variant has one.
+
+    A variant takes the product's values where it has none. `group_id` is the product's.
+    """
+    if item.get("sku"):
+        return []
+    for name in _LISTS:
+        found = [*_nodes(item.get(name))]
+        if any(variant.get("sku") for variant in found):
+            product = {key: value for key, value in item.items() if key != name}
+            return [_joined(product, variant) for variant in found]
+    return []
+
+
+def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of a list, also out of `nodes` and of `edges` with a `node` each."""
+    if isinstance(value, Mapping):
+        value = value.get("nodes") or value.get("edges")
+    for each in value if isinstance(value, list) else ():
+        node = each.get("node", each) if isinstance(each, Mapping) else None
+        if isinstance(node, Mapping):
+            yield node
+
+
+def _joined(product: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
+    own = {name: value for name, value in variant.items() if name not in _IMAGES}
+    for name in _PARENTS:
+        if product.get(name) and name in own:
+            own[f"variant_{name}"] = own.pop(name)
+    filled = {name: value for name, value in own.items() if value not in (None, "", [])}
+    group = next((product[name] for name in _GROUPS if product.get(name)), None)
+    joined = {**own, **product, **filled, "sku": variant.get("sku")}
+    if group is not None:
+        joined["group_id"] = group
+    joined.update(_options(product, variant, joined))
+    if images := _images(product, variant):
+        joined.pop("image", None)
+        joined["images"] = images
+    return joined
+
+
+def _options(
+    product: Mapping[str, Any], variant: Mapping[str, Any], joined: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values of a variant by the names of the product's options: `color` = Red."""
+    names = [option.get("name") for option in _nodes(product.get("options"))]
+    pairs = [(name, variant.get(f"option{at}")) for at, name in enumerate(names, start=1)]
+    chosen = _nodes(variant.get("selectedOptions"))
+    pairs += [(option.get("name"), option.get("value")) for option in chosen]
+    return {
+        name.lower(): value
+        for name, value in pairs
+        if isinstance(name, str) and value and not joined.get(name.lower())
+    }
+
+
+def _images(product: Mapping[str, Any], variant: Mapping[str, Any]) -> list[Any]:
+    """Return all images, that of the variant first."""
+    own = [*_listed(variant)]
+    common = [*_listed(product)]
+    if (place := variant.get("image_id")) is not None:
+        own += [it for it in common if isinstance(it, Mapping) and it.get("id") == place]
+    found: list[Any] = []
+    seen: set[str] = set()
+    for image in (*own, *common):
+        address = _address(image)
+        if address not in seen:
+            seen.add(address)
+            found.append(image)
+    return found
+
+
+def _address(image: Any) -> str:
+    if not isinstance(image, Mapping):
+        return str(image)
+    return str(next((image[key] for key in ("src", "url") if image.get(key)), image))
+
+
+def _listed(value: Mapping[str, Any]) -> Iterator[Any]:
+    for name in _IMAGES:
+        images = value.get(name)
+        if isinstance(images, list) or (
+            isinstance(images, Mapping) and ("nodes" in images or "edges" in images)
+        ):
+            yield from (
+                _nodes(images)
+                if isinstance(images, Mapping)
+                else (it.get("node", it) if isinstance(it, Mapping) else it for it in images)
+            )
+        elif images:
+            yield images
