@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, aliased
 from backend.database import clock
 from backend.database.models import ACTIVE, BUILDING, Generation, ImageVector, Product
 from backend.database.models import IndexEntry as Entry
-from backend.queue.entries import IMPORT, NEW_ENTRY, REINDEX, insert_entries
+from backend.queue.entries import IMPORT, REINDEX, insert_entries
 
 
 def backfill(session: Session, generation_id: int, *, after: int, limit: int) -> int | None:
@@ -43,62 +43,17 @@ def insert_missing(session: Session, generation_id: int, which: ColumnElement[bo
     last good vectors if there are any. Entries of a re-index have the lowest priority.
     """
     generation = session.get_one(Generation, generation_id)
+    entries, columns = _known_entries(generation, clock.now(session))
+    rows = entries.where(which, Product.removed_at.is_(None)).order_by(Product.id)
+    session.execute(insert_entries(session, rows, None, columns=columns))
+
+
+def _known_entries(generation: Generation, now: datetime) -> tuple[Select[Any], list[str]]:
+    """Select an entry for every product; return the names of its columns too."""
+    sibling = aliased(Entry)
+    columns = _known_entry(generation, sibling, literal(now, Entry.due_at.type))
     rows = (
-        _known_entries(generation, clock.now(session))
-        .where(which, Product.removed_at.is_(None))
-        .order_by(Product.id)
-    )
-    session.execute(insert_entries(session, rows, None, columns=_KNOWN_ENTRY))
-
-
-_KNOWN_ENTRY: Final = [
-    *NEW_ENTRY,
-    *("embedded_digest", "last_error", "more_digests", "more_points", "image_errors"),
-    *("image_awaited_since", "image_retry_at"),
-]
-
-
-def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
-    """Select an entry for every product, in the order of `_KNOWN_ENTRY`."""
-    sibling, older = aliased(Entry), aliased(Generation)
-    same_embedder = select(older.id).where(
-        older.state == ACTIVE,
-        older.id != generation.id,
-        older.fingerprint == generation.fingerprint,
-    )
-    has_failed = and_(
-        sibling.last_error.is_not(None),
-        sibling.due_at.is_(None),
-        sibling.failures > 0,  # the image failed, not the index
-    )
-    digest = case(
-        (has_failed, sibling.embedded_digest),
-        (Product.more_images.is_not(None), null()),
-        else_=ImageVector.image_digest,
-    )
-    moment = literal(now, Entry.due_at.type)
-    zero = literal(0)
-    priority = literal(REINDEX if generation.state == BUILDING else IMPORT)
-    return (
-        select(
-            literal(generation.id),
-            Product.id,
-            literal(1),
-            case((digest.is_not(None), 1), else_=0),
-            zero,
-            zero,
-            case((has_failed, sibling.failures), else_=0),
-            priority,
-            moment,
-            case((and_(has_failed, digest.is_(None)), null()), else_=moment),
-            digest,
-            case((has_failed, sibling.last_error), else_=null()),
-            case((has_failed, sibling.more_digests), else_=null()),
-            case((has_failed, sibling.more_points), else_=null()),
-            case((has_failed, sibling.image_errors), else_=null()),
-            case((has_failed, sibling.image_awaited_since), else_=null()),
-            case((has_failed, sibling.image_retry_at), else_=null()),
-        )
+        select(*columns.values())
         .select_from(Product)
         .outerjoin(
             ImageVector,
@@ -109,9 +64,56 @@ def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
         )
         .outerjoin(
             sibling,
-            and_(sibling.product_id == Product.id, sibling.generation_id.in_(same_embedder)),
+            and_(
+                sibling.product_id == Product.id,
+                sibling.generation_id.in_(_active_with_same_embedder(generation)),
+            ),
         )
     )
+    return rows, [*columns]
+
+
+def _active_with_same_embedder(generation: Generation) -> Select[int]:
+    older = aliased(Generation)
+    return select(older.id).where(
+        older.state == ACTIVE,
+        older.id != generation.id,
+        older.fingerprint == generation.fingerprint,
+    )
+
+
+def _known_entry(
+    generation: Generation, sibling: type[Entry], now: ColumnElement[datetime]
+) -> dict[str, ColumnElement[Any]]:
+    """Return the columns of a new entry; `sibling` is the product's in the active generation."""
+    has_failed = and_(
+        sibling.last_error.is_not(None),
+        sibling.due_at.is_(None),
+        sibling.failures > 0,  # the image failed, not the index
+    )
+    digest = case(
+        (has_failed, sibling.embedded_digest),
+        (Product.more_images.is_not(None), null()),
+        else_=ImageVector.image_digest,
+    )
+    taken_over = (
+        *("last_error", "more_digests", "more_points", "image_errors"),
+        *("image_awaited_since", "image_retry_at"),
+    )
+    return {
+        "generation_id": literal(generation.id),
+        "product_id": cast("ColumnElement[int]", Product.id),
+        "wanted": literal(1),
+        "embedded": case((digest.is_not(None), 1), else_=0),
+        "indexed": literal(0),
+        "claim": literal(0),
+        "failures": case((has_failed, sibling.failures), else_=0),
+        "priority": literal(REINDEX if generation.state == BUILDING else IMPORT),
+        "requested_at": now,
+        "due_at": case((and_(has_failed, digest.is_(None)), null()), else_=now),
+        "embedded_digest": digest,
+        **{name: case((has_failed, getattr(sibling, name)), else_=null()) for name in taken_over},
+    }
 
 
 def forget(session: Session, generation_id: int, *, limit: int) -> int:

@@ -248,7 +248,7 @@ def _shared(ranked: Sequence[RankedTaste], wanted: Wanted) -> list[RankedProduct
     taken: set[int] = set()
     left = [enumerate(each.ids.tolist()) for each in ranked]
     places = []
-    for which in tastes.slots([each.taste for each in ranked], wanted.candidates):
+    for which in tastes.share_places([each.taste for each in ranked], wanted.candidates):
         following = next(((at, it) for at, it in left[which] if it not in taken), None)
         if following is not None:
             at, product = following

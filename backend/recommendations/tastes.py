@@ -84,7 +84,7 @@ def clusters(
     return sorted(found, key=lambda taste: -taste.weight)[:MOST_TASTES]
 
 
-def slots(tastes: Sequence[Taste], places: int) -> list[int]:
+def share_places(tastes: Sequence[Taste], places: int) -> list[int]:
     """Return for each place of a list which taste fills it, so that all get their share soon.
 
     The next place goes to the taste that is furthest behind its share (Webster/Sainte-Laguë).

@@ -96,7 +96,7 @@ class Indexes:
                 str(settings.qdrant_url),
                 api_key=settings.qdrant_api_key,
                 grpc_port=settings.qdrant_grpc_port,
-                slots=max(1, settings.threads - max(1, settings.threads // 4)),
+                most_calls=max(1, settings.threads - max(1, settings.threads // 4)),
             )
         return self._nodes
 

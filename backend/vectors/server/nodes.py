@@ -25,7 +25,7 @@ from backend.vectors.server.calls import (
     read_error,
     translate_error,
 )
-from backend.vectors.server.slots import Slots
+from backend.vectors.server.concurrency import ConcurrencyLimit
 
 PAUSES: Final = (0.1, 0.4)
 """Seconds before each retry, plus or minus a half. Few, because a shopper may be waiting; the queue
@@ -103,11 +103,11 @@ class Nodes:
         self,
         find: Callable[[Mapping[str, Node]], Sequence[Node]],
         *,
-        slots: int | None = None,
+        most_calls: int | None = None,
         outages: Outages | None = None,
     ) -> None:
         self._find = find
-        self._slots = Slots(slots)
+        self._limit = ConcurrencyLimit(most_calls)
         self._outages = outages or Outages(
             first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS
         )
@@ -155,7 +155,7 @@ class Nodes:
             return getattr(client, method)(*names, **arguments)
 
         writes = method in WRITES
-        with nullcontext() if writes else self._slots.one():
+        with nullcontext() if writes else self._limit.one_call():
             return self._call(run, collection, writes=writes)
 
     def close(self) -> None:
@@ -266,14 +266,16 @@ class Nodes:
                 node.close()
 
 
-def of_urls(urls: str, *, api_key: str | None, grpc_port: int, slots: int | None = None) -> Nodes:
+def of_urls(
+    urls: str, *, api_key: str | None, grpc_port: int, most_calls: int | None = None
+) -> Nodes:
     """Return the nodes behind QDRANT_URL; nothing is resolved or opened before the first call."""
 
     def find(known: Mapping[str, Node]) -> list[Node]:
         found = addresses.find(urls, grpc_port=grpc_port)
         return [known.get(_name(one)) or _node(one, api_key) for one in found]
 
-    return Nodes(find, slots=slots)
+    return Nodes(find, most_calls=most_calls)
 
 
 def _name(address: Address) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 from support.image_files import colour_image
-from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
+from support.qdrant_wire import LOCAL_MODE_WARNINGS
 from support.shaped_catalogue import COUNT, Oracle, fill
 from support.shop import PROBLEM, Shop
 
@@ -27,25 +27,17 @@ pytestmark = LOCAL_MODE_WARNINGS
 
 
 @pytest.fixture(scope="module")
-def wire() -> Iterator[Wire]:
-    made = Wire()
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module", params=["embedded", "server"])
 def filled(
-    request: pytest.FixtureRequest,
     api_settings: Settings,
-    wire: Wire,
+    vector_store: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Shop, Oracle]]:
     """A shop of the sample's products, in either vector store, and its oracle."""
-    server = {"qdrant_url": "http://127.0.0.1:1", "qdrant_grpc_port": wire.port}
-    changes = server if request.param == "server" else {}
     with ExitStack() as stack:
         folder = tmp_path_factory.mktemp("shaped")
-        shop = stack.enter_context(Shop(api_settings, data_dir=folder, max_batch=50, **changes))
+        shop = stack.enter_context(
+            Shop(api_settings, data_dir=folder, max_batch=50, **vector_store)
+        )
         fill(shop)
         yield shop, Oracle.of(shop)
 

@@ -95,25 +95,15 @@ def fill(shop: Shop) -> FlaskClient:
 
 
 @pytest.fixture(scope="module")
-def wire() -> Iterator[Wire]:
-    made = Wire()
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module", params=["embedded", "server"])
 def asked(
-    request: pytest.FixtureRequest,
     api_settings: Settings,
-    wire: Wire,
+    vector_store: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Shop, FlaskClient]]:
     """A shop, its index embedded or on a server, and a client with a key."""
     folder: Path = tmp_path_factory.mktemp("asked")
-    server = {"qdrant_url": "http://127.0.0.1:1", "qdrant_grpc_port": wire.port}
-    changes = server if request.param == "server" else {}
     with ExitStack() as stack:
-        shop = stack.enter_context(Shop(api_settings, data_dir=folder, **changes))
+        shop = stack.enter_context(Shop(api_settings, data_dir=folder, **vector_store))
         yield shop, fill(shop)
 
 

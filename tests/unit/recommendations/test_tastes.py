@@ -53,7 +53,7 @@ def test_opposite_examples_have_a_direction() -> None:
 
 def test_places_are_shared_by_weight_and_early() -> None:
     found = [Taste(BOOTS[0], 6.0, [0]), Taste(DRESSES[0], 3.0, [1]), Taste(near(2, 9), 1.0, [2])]
-    order = tastes.slots(found, 10)
+    order = tastes.share_places(found, 10)
     assert Counter(order) == {0: 6, 1: 3, 2: 1}
     assert set(order[:3]) == {0, 1}
-    assert tastes.slots([], 5) == []
+    assert tastes.share_places([], 5) == []
