@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
+from backend.catalogue.sources.bulk_lines import with_children
 from backend.catalogue.sources.csv_lines import LONGEST_LINE
 from backend.catalogue.sources.csv_records import open_csv, text_warnings
 from backend.catalogue.sources.feed import Reject
@@ -26,6 +27,9 @@ class JsonLines(NamedRecords):
     )
 
     def _parse(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
+        yield from with_children(self._lines(stream))
+
+    def _lines(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
         lines = open_csv(stream, encoding=self._mapping.encoding)
         is_broken = False
         for text in lines:

@@ -5,34 +5,18 @@ The whole file is read once for the names, so that it is then read like any tabl
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from backend.catalogue.sources.csv_records import Header, TableRecord
+from backend.catalogue.sources.error_answers import said_error
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.nested_variants import variants_of
 from backend.catalogue.sources.table import Table
 from backend.errors import UnreadableCatalogue
 
 MOST_NAMES: Final = 2_000  # of different values in one file
-
-_OF_ERRORS: Final = frozenset(
-    [
-        "errors",
-        "error",
-        "message",
-        "code",
-        "status",
-        "statusCode",
-        "error_description",
-        "extensions",
-        "data",
-        "detail",
-    ]
-)
-"""The names in an answer that says an error; one of products has others."""
 
 
 class NamedRecord(NamedTuple):
@@ -70,22 +54,20 @@ class NamedRecords(Table):
 
     def _read_header(self) -> Header:
         names: dict[str, None] = {}
-        first: Mapping[str, Any] = {}
-        count = 0
+        records: list[Mapping[str, Any]] = []  # the first two
         with self._files.open(self._name) as stream:
             for record in self._each(stream):
                 if isinstance(record, NamedRecord):
-                    first = first or record.values
-                    count += 1
+                    if len(records) < 2:
+                        records.append(record.values)
                     names.update(dict.fromkeys(record.values))
                 if len(names) > MOST_NAMES:
                     raise UnreadableCatalogue(
                         f"{self._name}: the records have more than {MOST_NAMES} different names"
                     )
-        said = names.keys() & {"errors", "error", "message"}
-        if count == 1 and said and names.keys() <= _OF_ERRORS:
+        if len(records) == 1 and (said := said_error(records[0])):
             raise UnreadableCatalogue(
-                f"{self._name}: this is an error answer, no list of products: {_said(first)}"
+                f"{self._name}: this is an error answer, no list of products: {said}"
             )
         if not names:
             raise UnreadableCatalogue(f"{self._name}: {self._nothing}")
@@ -101,14 +83,3 @@ class NamedRecords(Table):
                 else:
                     values = [record.values.get(name) for name in self._header.columns]
                     yield TableRecord(record.line, values, record.warnings)
-
-
-def _said(value: Any) -> str:
-    """Return the text of an error answer, at most 200 characters."""
-    while isinstance(value, Mapping | list):
-        if isinstance(value, list):
-            value = next(iter(value), "")
-        else:
-            names = ("message", "error_description", "detail", "errors", "error")
-            value = next((value[name] for name in names if value.get(name)), json.dumps(value))
-    return str(value)[:200]

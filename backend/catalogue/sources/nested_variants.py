@@ -96,15 +96,12 @@ def _address(image: Any) -> str:
 
 
 def _listed(value: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the images of a product or variant: objects with an address, or addresses."""
     for name in _IMAGES:
         images = value.get(name)
-        if isinstance(images, list) or (
-            isinstance(images, Mapping) and ("nodes" in images or "edges" in images)
-        ):
-            yield from (
-                _nodes(images)
-                if isinstance(images, Mapping)
-                else (it.get("node", it) if isinstance(it, Mapping) else it for it in images)
-            )
+        if isinstance(images, list):
+            yield from (it.get("node", it) if isinstance(it, Mapping) else it for it in images)
+        elif isinstance(images, Mapping) and images.keys() & {"nodes", "edges"}:
+            yield from _nodes(images)
         elif images:
             yield images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,15 @@ FEEDS: dict[str, Any] = {
 }
 
 
+BULK = [
+    {"id": "1", "title": "Tee", "options": [{"name": "Color"}]},
+    {"id": "gid://m/6", "image": {"url": f"{C}/0.jpg"}, "__parentId": "1"},
+    {**NODES[0], "__parentId": "1"},
+    {"id": "gid://metafield/1", "key": "care", "value": "wash", "__parentId": "gid://v/11"},
+    {**NODES[1], "__parentId": "1"},
+]
+
+
 def read(folder: Path, text: str) -> list[CheckedRow | Reject]:
     (folder / "feed.json").write_text(text, encoding="utf-8")
     with closing(open_source(folder / "feed.json")) as source:
@@ -78,7 +88,46 @@ def read(folder: Path, text: str) -> list[CheckedRow | Reject]:
 def test_each_variant_is_a_product_with_the_values_of_its_own_product(
     tmp_path: Path, feed: str
 ) -> None:
-    first, second = read(tmp_path, json.dumps(FEEDS[feed]))
+    check_both(read(tmp_path, json.dumps(FEEDS[feed])))
+
+
+def test_lines_below_a_product_are_its_variants_and_images(tmp_path: Path) -> None:
+    other = {"id": "2", "title": "Cap", "image": f"{C}/2.jpg"}
+    first, *both, last = read(
+        tmp_path, "\n".join(map(json.dumps, [other, *BULK, other | {"id": "3"}]))
+    )
+    check_both(both)
+    assert [first.sku, last.sku] == ["2", "3"]
+    assert isinstance(both[0], CheckedRow)
+    assert "wash" in str(both[0].draft.values)  # a metafield of the first variant
+    assert "wash" not in str(both[1])
+
+
+def test_a_variant_whose_product_is_not_above_stays_a_product(tmp_path: Path) -> None:
+    lines = [{"id": "v", "sku": "V", "price": "1.00", "__parentId": "9"}, *BULK]
+    variant, *both = read(tmp_path, "\n".join(map(json.dumps, lines)))
+    assert variant.sku == "V"
+    check_both(both)
+
+
+@pytest.mark.parametrize(
+    ("child", "reason"),
+    [
+        ({"id": "x", "__parentId": "9"}, "neither the product above"),
+        ({"id": "x", "__parentId": "1"}, "no variant, image or metafield"),
+    ],
+)
+def test_a_line_below_a_product_that_means_nothing_is_a_reject(
+    tmp_path: Path, child: dict[str, str], reason: str
+) -> None:
+    rows = read(tmp_path, "\n".join(map(json.dumps, [*BULK, child])))
+    (reject,) = [row for row in rows if isinstance(row, Reject)]
+    assert reason in reject.reason
+    check_both([row for row in rows if row is not reject])
+
+
+def check_both(rows: Sequence[CheckedRow | Reject]) -> None:
+    first, second = rows
     assert isinstance(first, CheckedRow)
     assert isinstance(second, CheckedRow)
     assert (first.sku, second.sku) == ("A", "B")
