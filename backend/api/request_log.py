@@ -40,7 +40,7 @@ def _begin() -> None:
     begun, notes = this_request(), request_notes()
     notes.request_id = choose_id(begun.environ.get(IN_ENVIRON, ""))
     notes.began = time.perf_counter()
-    structlog.contextvars.clear_contextvars()  # of the request that this thread answered before
+    structlog.contextvars.clear_contextvars()  # of a request whose end failed
     structlog.contextvars.bind_contextvars(request_id=notes.request_id, client=begun.remote_addr)
 
 
@@ -57,6 +57,7 @@ def _end(response: Response) -> Response:
         ms=took_ms(),
         bytes=response.content_length,
     )
+    structlog.contextvars.clear_contextvars()  # what this thread logs next is of no request
     return response
 
 

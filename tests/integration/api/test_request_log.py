@@ -7,6 +7,7 @@ import json
 import sys
 
 import pytest
+import structlog
 from support.keys import app_with
 from support.shop import Shop
 
@@ -38,3 +39,11 @@ def test_a_scrape_and_a_probe_leave_no_line(shop: Shop, written: io.StringIO) ->
     for path in ("/livez", "/readyz", "/metrics"):
         assert shop.client.get(path).status_code == 200
     assert written.getvalue() == ""
+
+
+def test_what_is_logged_after_a_request_is_not_of_it(shop: Shop, written: io.StringIO) -> None:
+    shop.client.get("/v1/products/nobody")
+    structlog.get_logger(__name__).info("later")
+    *_, line = map(json.loads, written.getvalue().splitlines())
+    assert line["event"] == "later"
+    assert not line.keys() & {"request_id", "client", "key", "filter"}
