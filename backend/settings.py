@@ -335,11 +335,11 @@ class Settings(BaseSettings):
     @field_validator("qdrant_url")
     @classmethod
     def _names_a_server(cls, value: str | None) -> str | None:
-        """Refuse a bare word: as the name of a host it would be asked for ever."""
+        """Refuse other schemes. A bare name is a host, as in a network of containers."""
         urls = [url.strip().lower() for url in (value or "").split(",")]
         schemes = [url.partition("://")[0] for url in urls if "://" in url]
-        if not set(schemes) <= {"http", "https"} or (value and not any(":" in it for it in urls)):
-            raise ValueError("must be such as http://qdrant:6333, with a scheme or a port")
+        if not set(schemes) <= {"http", "https"}:
+            raise ValueError("must be such as http://qdrant:6333, by http or https")
         return value
 
     @field_validator("cors_origins")

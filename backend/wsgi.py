@@ -21,7 +21,6 @@ from backend.api import health, imports
 from backend.api_process import OWNER_WAIT_SECONDS, ServingProcess, become_owner
 from backend.bootstrap import explain
 from backend.calls import Caller, make_pair
-from backend.embedders import check_family
 from backend.errors import LookalikeError
 from backend.serving import listening
 from backend.serving.master import CANNOT_START, Master
@@ -44,10 +43,9 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; ends the process.
 
     Raises IndexLocked when another process owns the index, and ConfigurationError when the port is
-    taken; UnknownEmbedder for a LOOKALIKE_EMBEDDER that is none.
+    taken.
     """
     logs.configure(settings.log_level)
-    check_family(settings.embedder)
     logs.log_uncaught_errors()
     variables.warn_about_unknown(Settings)
     warn_about_plain_key(settings.qdrant_url, settings.qdrant_api_key)

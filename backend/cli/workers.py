@@ -25,7 +25,6 @@ def worker(
     finishes its batch.
     """
     from backend import logs, variables
-    from backend.embedders import check_family
     from backend.settings import Settings, read_settings
     from backend.vectors.server.addresses import warn_about_plain_key
     from workers.app import make_app
@@ -34,7 +33,6 @@ def worker(
 
     settings = read_settings()
     make_app(settings)  # raises now if a setting is missing
-    check_family(settings.embedder)
     logs.configure(settings.log_level)
     logs.log_uncaught_errors()
     variables.warn_about_unknown(Settings)

@@ -173,16 +173,12 @@ def families() -> list[str]:
     return sorted({*_MODULES, *FACTORIES})
 
 
-def check_family(spec: str) -> None:
-    """Raise UnknownEmbedder, which names the nearest, unless the family of a spec is known.
-
-    Nothing is loaded for it, so a process can refuse a misspelt setting when it starts.
-    """
-    family = spec.partition("?")[0].partition("/")[0]
-    if family not in (known := families()):
-        nearest = get_close_matches(family.lower(), known, n=1)
-        hint = f" The nearest is {nearest[0]}." if nearest else ""
-        raise UnknownEmbedder(f"no embedder {family!r}; there are: {', '.join(known)}.{hint}")
+def _unknown_family(family: str) -> UnknownEmbedder:
+    """Return the error, which names the families, and the nearest one."""
+    known = families()
+    nearest = get_close_matches(family.lower(), known, n=1)
+    hint = f" The nearest is {nearest[0]}." if nearest else ""
+    return UnknownEmbedder(f"no embedder {family!r}; there are: {', '.join(known)}.{hint}")
 
 
 def load(
@@ -202,7 +198,8 @@ def load(
     family, _, variant = name.partition("/")
     if family not in FACTORIES and family in _MODULES:
         import_module(f"{__name__}.{_MODULES[family]}")
-    check_family(spec)
+    if family not in FACTORIES:
+        raise _unknown_family(family)
     factory = FACTORIES[family]
     options = dict(parse_qsl(query, keep_blank_values=True))
     accepted = signature(factory).parameters.keys()

@@ -176,6 +176,7 @@ def test_the_full_name_loads_the_same_embedder(spec: str) -> None:
     ("spec", "reason"),
     [
         ("efficientnet", "there are: .*efficientnet-lite0, .*mean-colour, "),
+        ("Lookalike-Block?a=b", "The nearest is lookalike-blocks"),
         ("mean-colour?size=3", "no option 'size'; it has: grid"),
         ("mean-colour?grid=99", "grid=16"),
         ("mean-colour/large", "no variant"),
