@@ -97,7 +97,7 @@ def _build(settings: Settings, app: Celery, notify: Notifier, heartbeat: Heartbe
 
 
 def _connect(worker: Worker, heartbeat: Heartbeat, queue: Queue) -> None:
-    """Let Celery tell of its tasks and of its end, and work between messages."""
+    """Connect Celery's signals to heartbeat and worker; let index workers work between messages."""
     if queue == Queue.INDEX:
         unprompted = Unprompted(
             worker, heartbeat, poll_seconds=worker.services.settings.poll_seconds

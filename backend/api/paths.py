@@ -62,7 +62,7 @@ class SkuConverter(SegmentConverter):
 
 
 class _PathRule(Rule):
-    """A rule whose `<sku>` is read as a sku is, without saying so each time."""
+    """A rule in which `<sku>` has the converter for skus, although it does not name one."""
 
     def get_converter(
         self,

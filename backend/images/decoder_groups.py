@@ -1,4 +1,4 @@
-"""Files that a decoder is asked for together: words around a file take as long as reading it.
+"""Files that a decoder gets in one request: the messages for a file take as long as reading it.
 
 If the decoder dies over a group, or is too slow, each of its files is decoded alone.
 """

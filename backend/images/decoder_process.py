@@ -69,7 +69,7 @@ def serve(pipe: Connection, *, decode: Decode, limits: ImageLimits, seconds: flo
     bytes; a target that is one number is the longest side allowed. With `"box": […]` only that
     region is decoded. An answer is `{"digest": …, "size": [height, width]}` followed by the RGB
     pixels, or `{"error": class, "message": …}`. With `"paths": […]` it is a list of these, followed
-    by the pixels of all, which nothing stands between. The kernel kills the process when an image
+    by the pixels of all images, one after the other. The kernel kills the process when an image
     takes longer than `seconds`, because the parent may have been killed itself.
     """
     pipe.send_bytes(READY)

@@ -38,7 +38,7 @@ def embed(embedder: Embedder, images: Sequence[Decoded]) -> list[Embedded]:
 
 
 def _pixels(decoded: Decoded) -> Pixels:
-    """Return an image as an array, without a way through Pillow."""
+    """Return an image as an array, without making a Pillow image of it."""
     return np.frombuffer(decoded.pixels, np.uint8).reshape(*decoded.size, 3)
 
 
