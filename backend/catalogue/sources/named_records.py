@@ -9,7 +9,8 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from backend.catalogue.sources.csv_records import Header, TableRecord
+from backend.catalogue.sources.csv_dialect import Header
+from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.error_answers import said_error
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.nested_variants import variants_of
