@@ -202,7 +202,7 @@ def test_a_header_that_nothing_divides_says_which_option_helps(tmp_path: Path) -
         ('[{"id": "A"}, {"id": "B"}]', ["A", "B"], False),
         ('[{"id": "A"}, {"id": "B", "ti', ["A"], True),
         ('[{"id": "A"},\n', ["A"], True),
-        ('[{"id": "A"}, {"id": "B" "x"}, {"id": "C"}]', ["A"], True),
+        ('[{"id": "A"}, {"id": "B" "x"}, {"id": "C"}]', ["A", "C"], True),
         ('{"id": "A", "items": [{"id": "x"}]}\n{"id": "B"}\n', ["A", "B"], False),
         ('{\n "id": "A"\n}\n{\n "id": "B"\n}\n', ["A", "B"], False),
         ('{"data": {"products": [{"id": "A"}], "next": null}}', ["A"], False),
