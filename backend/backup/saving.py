@@ -61,9 +61,12 @@ def save(
     _check_folder(folder, settings)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / LOCK, timeout=0):
-            with _draft_removed(folder), copying(source, folder):
-                return _save(source, store, folder, settings, copy_images=copy_images, bar=bar)
+        with (
+            FileLock(folder / LOCK, timeout=0),
+            _draft_removed(folder),
+            copying(source, folder),
+        ):
+            return _save(source, store, folder, settings, copy_images=copy_images, bar=bar)
     except Timeout:
         raise WouldOverwrite(f"another backup into {folder} is under way") from None
 
