@@ -36,7 +36,7 @@ TWO = "<{0}><{1}>A</{1}><{2}>Tee</{2}></{0}><{0}><{1}>B</{1}><{2}>Cap</{2}></{0}
     [
         f"<katalog>{TWO.format('ware', 'sku', 'name')}</katalog>",
         (
-            f"<Export><Kopf><Datum>1</Datum></Kopf>{TWO.format('Position', 'Artikelnummer', 'Name')}"
+            f"<Export><Kopf><A>1</A></Kopf>{TWO.format('Position', 'Artikelnummer', 'Name')}"
             "</Export>"
         ),
         f'<c:list xmlns:c="u:c">{TWO.format("c:product", "c:sku", "c:name")}</c:list>',
