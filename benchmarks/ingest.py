@@ -30,8 +30,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.catalogue import COLUMNS
-from throughput import image_files
+from throughput import write_catalogue
 
 from backend.bootstrap import Services, build
 from backend.catalogue.import_run import import_catalogue
@@ -68,7 +67,7 @@ def main() -> None:
     options = parse()
     runs: list[tuple[Cost, Cost, Cost]] = []
     with tempfile.TemporaryDirectory(prefix="ingest-") as name:
-        catalogue = unpack(options, Path(name) / "shop")
+        catalogue = write_catalogue(options, Path(name) / "shop")
         for repeat in range(options.repeats):
             settings = read_settings(
                 data_dir=Path(name) / f"data-{repeat}",
@@ -100,18 +99,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--decoders", type=int, default=1)
     parser.add_argument("--profile", action="store_true", help="print the worker's functions")
     return parser.parse_args()
-
-
-def unpack(options: argparse.Namespace, folder: Path) -> Path:
-    """Write a catalogue of `count` different files."""
-    (folder / "images").mkdir(parents=True)
-    rows = [COLUMNS]
-    for number, data in zip(range(options.count), image_files(options), strict=False):
-        # Bytes behind the end of a JPEG change its digest, not its image.
-        (folder / "images" / f"{number}.jpg").write_bytes(data + f"{number}".encode())
-        rows.append(f"{number},Women,Apparel,Topwear,Tops,Red,Fall,2012,Casual")
-    (folder / "styles.csv").write_text("\n".join(rows) + "\n")
-    return folder
 
 
 def run(

@@ -24,7 +24,6 @@ import re
 import shutil
 import signal
 import socket
-import sqlite3
 import statistics
 import sys
 import threading
@@ -40,7 +39,6 @@ import psutil
 import requests
 import typer
 from similar_http import (
-    ASKED,
     CONNECTIONS,
     FILTER,
     LOOKALIKE,
@@ -49,6 +47,7 @@ from similar_http import (
     load,
     lookalike,
     serving,
+    some_skus,
 )
 
 from backend import generations, logs
@@ -260,17 +259,6 @@ def wait_until_it_answers(server: Asked) -> None:
             head = {"Authorization": f"Bearer {server.key}"}
             answered += requests.get(url, headers=head, timeout=60).ok
         time.sleep(0.05)
-
-
-def some_skus(folder: Path) -> list[str]:
-    """Return products of the catalogue that are in the index."""
-    with sqlite3.connect(folder / "lookalike.sqlite") as sql:
-        rows = sql.execute(
-            "SELECT sku FROM products JOIN index_entries ON product_id = id"
-            " WHERE indexed > 0 AND sku NOT LIKE '% %' ORDER BY random() LIMIT ?",
-            (ASKED,),
-        )
-        return [row[0] for row in rows]
 
 
 def commands(folder: Path, processes: int) -> Iterator[tuple[str, list[str], dict[str, str]]]:

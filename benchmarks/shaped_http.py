@@ -11,7 +11,6 @@ in turn. The figures are medians over the rounds; the ratios are those to `plain
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import statistics
 import tempfile
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import typer
-from similar_http import ASKED, LOOKALIKE, Asked, Load, free_port, load, serving
+from similar_http import LOOKALIKE, Asked, Load, free_port, load, serving, some_skus
 
 from backend.database.engine import Database
 from backend.merchandising import placements, rules
@@ -71,17 +70,6 @@ def put_rules(folder: Path, sku: str) -> None:
     db.engine.dispose()
 
 
-def skus_of(folder: Path) -> list[str]:
-    """Return the skus that are asked for."""
-    with sqlite3.connect(folder / "lookalike.sqlite") as sql:
-        rows = sql.execute(
-            "SELECT sku FROM products JOIN index_entries ON product_id = id"
-            " WHERE indexed > 0 AND sku NOT LIKE '% %' ORDER BY random() LIMIT ?",
-            (ASKED,),
-        )
-        return [row[0] for row in rows]
-
-
 def ratio(one: Load, plain: Load) -> Ratio:
     """Compare two loads of one round."""
     return Ratio(one.p50 / plain.p50, one.p99 / plain.p99, one.processor / plain.processor)
@@ -96,7 +84,7 @@ def main(
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary) / "data"
         shutil.copytree(folder / "ours", copy)
-        skus, port = skus_of(copy), free_port()
+        skus, port = some_skus(copy), free_port()
         put_rules(copy, skus[0])
         serve = [str(LOOKALIKE), "serve", "--port", str(port)]
         with serving(serve, port, copy, LOOKALIKE_REQUIRE_KEYS="true") as process:

@@ -314,17 +314,21 @@ def bare_ms(port: int, tail: str) -> float:
     return found
 
 
-@app.command()
-def compare(folder: Path, rounds: int = 5, lasts: int = 4, threads: str = "") -> None:
-    """Print medians over interleaved rounds."""
-    key = (folder / "key").read_text()
-    with sqlite3.connect(folder / "ours" / "lookalike.sqlite") as sql:
+def some_skus(folder: Path) -> list[str]:
+    """Return products of the catalogue that are in the index."""
+    with sqlite3.connect(folder / "lookalike.sqlite") as sql:
         rows = sql.execute(
             "SELECT sku FROM products JOIN index_entries ON product_id = id"
             " WHERE indexed > 0 AND sku NOT LIKE '% %' ORDER BY random() LIMIT ?",
             (ASKED,),
         )
-        skus = [row[0] for row in rows]
+        return [row[0] for row in rows]
+
+
+@app.command()
+def compare(folder: Path, rounds: int = 5, lasts: int = 4, threads: str = "") -> None:
+    """Print medians over interleaved rounds."""
+    key, skus = (folder / "key").read_text(), some_skus(folder / "ours")
     ours, theirs = free_port(), free_port()
     changes = {"LOOKALIKE_REQUIRE_KEYS": "true"}
     if threads:

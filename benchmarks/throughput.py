@@ -97,7 +97,7 @@ def main() -> None:
     options = parse()
     with tempfile.TemporaryDirectory(prefix="throughput-") as name:
         folder = Path(name)
-        catalogue = unpack(options, folder / "shop")
+        catalogue = write_catalogue(options, folder / "shop")
         with postgres_server() as url:
             before = pure_speed(options)
             print(f"pure: {before}", flush=True)
@@ -138,8 +138,8 @@ def knobs(options: argparse.Namespace) -> dict[str, object]:
     return {"embedder": options.embedder, "lease_seconds": 120, "hang_seconds": 120}
 
 
-def unpack(options: argparse.Namespace, folder: Path) -> Path:
-    """Write a catalogue of `count` different files."""
+def write_catalogue(options: argparse.Namespace, folder: Path) -> Path:
+    """Write a catalogue of `count` different images."""
     (folder / "images").mkdir(parents=True)
     rows = [COLUMNS]
     for number, data in zip(range(options.count), image_files(options), strict=False):

@@ -130,11 +130,6 @@ class KeyCache:
             self._live_until = time.monotonic() + self._seconds
         return self._live
 
-    @property
-    def refused_count(self) -> int:
-        """How many refused keys are remembered."""
-        return len(self._refused)
-
     def _refuse(self, digest: str, *, until: float) -> None:
         self._valid.pop(digest, None)
         if len(self._refused) >= MOST_REFUSED:

@@ -160,7 +160,7 @@ IF_MATCH: Final = _header(
 IF_NONE_MATCH: Final = _header(
     "IfNoneMatch", "If-None-Match", "`*`: only if there is no such product yet, else 412"
 )
-IDEMPOTENCY_KEY: Final = _header(
+_header(  # `idempotency` refers to it by its component's name
     "IdempotencyKey",
     "Idempotency-Key",
     "a text of your own for this write: sent again with it, it is done once and answered as before",

@@ -171,18 +171,3 @@ def _kinds(kind: type[LookalikeError]) -> Iterator[type[LookalikeError]]:
 
 def _meaning(kind: type[LookalikeError]) -> str:
     return (kind.__doc__ or "").splitlines()[0]
-
-
-def as_markdown() -> str:
-    """Return the tables of docs/errors.md."""
-    codes = [f"| `{it.code}` | {it.status} | {it.meaning} |" for it in all_codes()]
-    faults = [f"| `{code}` | {meaning} |" for code, meaning in FAULTS.items()]
-    return "\n".join(
-        [
-            "## Codes of a problem\n\n| code | status | meaning |\n|---|---|---|",
-            *codes,
-            "\n## Codes of a fault, in `errors`\n\n| code | meaning |\n|---|---|",
-            *faults,
-            "",
-        ]
-    )

@@ -50,21 +50,12 @@ def requires_scope(scope: Scope | None) -> Callable[[View], View]:
     return declare
 
 
-def declares_scope(app: Flask, endpoint: str) -> bool:
-    """Tell whether an endpoint has declared its scope."""
-    return _is_documentation(endpoint) or hasattr(app.view_functions[endpoint], _DECLARED)
-
-
 def required_scope(app: Flask, endpoint: str) -> Scope | None:
     """Return the scope that an endpoint requires; without a declaration it is admin."""
-    if _is_documentation(endpoint):
+    if endpoint.partition(".")[0] in DOCUMENTATION:
         return PUBLIC
     scope: Scope | None = getattr(app.view_functions[endpoint], _DECLARED, Scope.ADMIN)
     return scope
-
-
-def _is_documentation(endpoint: str) -> bool:
-    return endpoint.partition(".")[0] in DOCUMENTATION
 
 
 def describe_scopes(app: OpenAPI, *, locked: bool) -> None:

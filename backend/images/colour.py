@@ -91,11 +91,6 @@ def convert(image: Image.Image, profile: bytes | None) -> Image.Image:
     return transform.apply(image) if transform else image
 
 
-def count_transforms() -> int:
-    """Return how many transforms are kept."""
-    return len(_transforms)
-
-
 def transform_for(profile: bytes | None, mode: str) -> _Transform:
     """Return the transform to sRGB, None if there is none to be made. The last few are kept."""
     if mode not in COLOUR_SPACES or (profile is None and mode != "LAB"):

@@ -7,7 +7,7 @@ has no value and is skipped.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -63,24 +63,3 @@ def ndcg_at_k(relevant: Hits, relevant_in_index: Counts) -> Values:
     gained = np.full(len(relevant), np.nan)
     np.divide(relevant @ gains, ideal, out=gained, where=ideal > 0)
     return gained
-
-
-def mean_average_precision(
-    neighbours: npt.NDArray[np.integer],
-    labels: npt.NDArray[Any],
-    *,
-    queries: npt.NDArray[np.integer] | None = None,
-) -> float:
-    """Return mAP@k, where an item is relevant if its label equals the query's; NaN without queries.
-
-    `labels` (items,) are those of the whole index. `neighbours` (queries, k) are positions in it,
-    best first, without the query; -1 fills up a short list. `queries` (queries,) are the queries'
-    own positions, by default all items in order.
-    """
-    _, codes = np.unique(labels, return_inverse=True)
-    asked = codes if queries is None else codes[queries]
-    relevant = (codes[neighbours] == asked[:, None]) & (neighbours >= 0)
-    others = np.bincount(codes)[asked] - 1
-    precisions = average_precision_at_k(relevant, others)
-    known = precisions[~np.isnan(precisions)]
-    return float(known.mean()) if len(known) else float("nan")

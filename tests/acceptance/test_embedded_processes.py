@@ -14,7 +14,7 @@ import psutil
 import pytest
 import requests
 from support.image_files import colour_image
-from support.installation import PATIENCE_SECONDS, Installation, distributed, embedded
+from support.installation import PATIENCE_SECONDS, Installation, distributed, embedded, put_product
 from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
 from support.servers import free_port, wait_for
 
@@ -38,13 +38,6 @@ def shop(tmp_path: Path) -> Iterator[Installation]:
 def url(shop: Installation) -> str:
     """The address of a server that is ready."""
     return shop.api()
-
-
-def put(url: str, sku: str, colour: str, **fields: Any) -> None:
-    product = f"{url}/v1/products/{sku}"
-    requests.put(product, json=fields, timeout=PATIENCE_SECONDS).raise_for_status()
-    image = colour_image(colour)
-    requests.put(f"{product}/image", data=image, timeout=PATIENCE_SECONDS).raise_for_status()
 
 
 def get(url: str, path: str) -> Any:
@@ -77,7 +70,7 @@ def processes(shop: Installation) -> tuple[psutil.Process, set[psutil.Process]]:
 
 def put_four(shop: Installation, url: str) -> None:
     for sku, colour in enumerate(("red", "darkred", "firebrick", "blue")):
-        put(url, str(sku), colour, in_stock=True)
+        put_product(url, str(sku), colour, in_stock=True)
     shop.wait_until_indexed(4)
 
 
@@ -114,12 +107,12 @@ def test_no_killed_process_loses_anything_and_each_is_replaced(
     owner, answering = processes(shop)
     owner.send_signal(signal.SIGKILL)
     assert similar(url, "0") == ["1", "2", "3"], "a query waits for the next owner"
-    put(url, "4", "maroon")
+    put_product(url, "4", "maroon")
     next_owner, same = processes(shop)
     assert (next_owner != owner, same) == (True, answering)
     victim = min(answering, key=lambda one: one.pid)
     victim.send_signal(signal.SIGKILL)
-    put(url, "5", "darkblue")
+    put_product(url, "5", "darkblue")
     shop.wait_until_indexed(6)
     assert victim not in processes(shop)[1]
     assert {len(similar(url, "0")) for _ in range(TIMES)} == {5}
@@ -135,7 +128,7 @@ def test_a_reload_replaces_those_that_answer_and_keeps_the_owner(
     now, others = processes(shop)
     assert now == owner
     assert not others & answering
-    put(url, "1", "red")
+    put_product(url, "1", "red")
     shop.wait_until_indexed(1)
     assert shop.end("api") == 0
 

@@ -12,8 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import requests
-from support.image_files import colour_image
-from support.installation import PATIENCE_SECONDS, Installation, embedded, is_ready
+from support.installation import PATIENCE_SECONDS, Installation, embedded, is_ready, put_product
 from support.servers import free_port, wait_for
 
 from backend.vectors.edge.owner import Owner
@@ -29,13 +28,6 @@ def shop(tmp_path: Path) -> Iterator[Installation]:
 def url(shop: Installation) -> str:
     """The address of a server that is ready."""
     return shop.api()
-
-
-def put(url: str, sku: str, colour: str, **fields: Any) -> None:
-    product = f"{url}/v1/products/{sku}"
-    requests.put(product, json=fields, timeout=PATIENCE_SECONDS).raise_for_status()
-    image = colour_image(colour)
-    requests.put(f"{product}/image", data=image, timeout=PATIENCE_SECONDS).raise_for_status()
 
 
 def get(url: str, path: str) -> Any:
@@ -59,8 +51,8 @@ def server_processes(shop: Installation) -> set[psutil.Process]:
 
 def test_a_product_is_findable_after_its_put_and_its_image(shop: Installation, url: str) -> None:
     assert shop.url == url, "commands find the server by its lock"
-    put(url, "1", "red", gender="Women")
-    put(url, "2", "darkred", gender="Men")
+    put_product(url, "1", "red", gender="Women")
+    put_product(url, "2", "darkred", gender="Men")
     assert wait_for_similar(url, "1") == ["2"]
     assert shop.end("api") == 0
     assert shop.url is None, "the lock is free"
@@ -71,7 +63,7 @@ def test_a_killed_master_takes_its_process_along_and_the_next_start_has_port_and
     shop: Installation, url: str
 ) -> None:
     for number in range(5):
-        put(url, str(number), f"#{number * 50:02x}8080")
+        put_product(url, str(number), f"#{number * 50:02x}8080")
     (child,) = server_processes(shop)
     with requests.Session() as polling:
         assert polling.get(f"{url}/livez", timeout=PATIENCE_SECONDS).ok
@@ -86,12 +78,12 @@ def test_a_killed_master_takes_its_process_along_and_the_next_start_has_port_and
 
 
 def test_a_killed_worker_process_is_replaced_and_goes_on(shop: Installation, url: str) -> None:
-    put(url, "1", "red")
+    put_product(url, "1", "red")
     (killed,) = server_processes(shop)
     killed.send_signal(signal.SIGKILL)
     wait_for(lambda: server_processes(shop) - {killed}, seconds=PATIENCE_SECONDS)
     wait_for(lambda: is_ready(url), seconds=PATIENCE_SECONDS)
-    put(url, "2", "darkred")
+    put_product(url, "2", "darkred")
     assert wait_for_similar(url, "1") == ["2"]
     assert shop.end("api") == 0
 

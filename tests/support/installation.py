@@ -23,6 +23,7 @@ from backend.settings import Settings, read_settings
 from support import clock_steps
 from support.catalogue import Catalogue, draw_catalogue
 from support.env_example import name_of
+from support.image_files import colour_image
 from support.servers import RedisServer, empty_database, migrated, redis_server, wait_for
 from workers import services as distributed_services
 
@@ -226,6 +227,14 @@ class Installation(Catalogue):
         assert job.result is not None, job.error
         result: dict[str, Any] = job.result
         return result
+
+
+def put_product(url: str, sku: str, colour: str, **fields: Any) -> None:
+    """Put a product and its image of one colour, over HTTP."""
+    product = f"{url}/v1/products/{sku}"
+    requests.put(product, json=fields, timeout=PATIENCE_SECONDS).raise_for_status()
+    image = colour_image(colour)
+    requests.put(f"{product}/image", data=image, timeout=PATIENCE_SECONDS).raise_for_status()
 
 
 def is_ready(url: str) -> bool:

@@ -314,6 +314,12 @@ class Shop(Catalogue):
         assert response.status_code == 200, response.text
         return [item["sku"] for item in response.json["items"]]
 
+    def similar(self, sku: str, **query: Any) -> Any:
+        """The answer about what looks like a product."""
+        response = self.client.get(f"/v1/products/{sku}/similar", query_string=query)
+        assert response.status_code == 200, response.text
+        return response.json
+
 
 QUICK = {"embedder": "mean-colour", "retry_seconds": 0, "poll_seconds": 0.02}
 

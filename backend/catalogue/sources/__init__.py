@@ -31,6 +31,7 @@ from backend.catalogue.sources.files import (
 from backend.catalogue.sources.google_xml import GoogleXml
 from backend.catalogue.sources.json_document import JsonDocument, is_document
 from backend.catalogue.sources.json_lines import JsonLines
+from backend.catalogue.sources.loose_json import ABOVE, without_comments
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.catalogue.sources.parquet import Parquet
 from backend.catalogue.sources.styles_csv import IMAGE, StylesCsv
@@ -122,6 +123,10 @@ def _kind(head: bytes) -> type[Table]:
     text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
     if text.startswith(b"<"):
         return GoogleXml
+    if above := ABOVE.match(shown := text.decode("utf-8", "replace")):
+        shown = shown[above.end() :]
+    if shown.startswith(("[", "{")):
+        text = without_comments(shown).encode()
     if re.match(rb"\[\s*(?:\[|\"[^\"]*\"\s*[,\]])", text):
         raise UnreadableCatalogue(
             "this is a JSON list, and its items are no objects: write one object for each product"

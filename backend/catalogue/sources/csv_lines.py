@@ -10,6 +10,7 @@ from io import BufferedReader
 from itertools import islice
 from typing import BinaryIO, Final, NamedTuple
 
+from backend.catalogue.sources.csv_dialect import CURLY_QUOTES
 from backend.catalogue.sources.encodings import (
     CHUNK,
     TITLES,
@@ -47,6 +48,7 @@ class Lines:
     number: int = 0  # of the last line read
     is_cut_off: bool = False  # the last line has no line end
     is_wrapped: bool = False  # each line is one quoted value, which holds the real line
+    has_curly_quotes: bool = False  # those of a program for texts, read as straight ones
     is_closed: bool = False  # but its record shows by itself that it is whole
     has_open_quote: bool = False  # or that it is not
     taken: list[Line] = field(default_factory=list)
@@ -98,7 +100,8 @@ class Lines:
 
         UTF-8 without a NUL, a mark or a lone CR is plain. `number` becomes that of the last one.
         """
-        if self.again or self.notes or self.is_wrapped or not self.number:
+        is_odd = self.is_wrapped or self.has_curly_quotes
+        if self.again or self.notes or is_odd or not self.number:
             return []
         try:
             block = self.stream.peek(CHUNK)
@@ -130,6 +133,8 @@ class Lines:
         text, warnings = self._decode(raw)
         if self.number == 1 and self.format.note:
             self.notes = (self.format.note,)
+        if self.has_curly_quotes:
+            text = straight(text)
         return Line(self.number, unwrapped(text) if self.is_wrapped else text, warnings)
 
     def _decode(self, raw: bytes) -> tuple[str, tuple[str, ...]]:
@@ -150,6 +155,11 @@ class Lines:
         if "\0" in text:
             return text.replace("\0", ""), (*warnings, "NUL characters were left out")
         return text, warnings
+
+
+def straight(text: str) -> str:
+    """Return a text with straight quotes where a program for texts has made curly ones."""
+    return text.translate(CURLY_QUOTES)
 
 
 def decoded_again(text: str) -> str | None:

@@ -85,6 +85,10 @@ class Reject(Remark):
     """A line that gives no product."""
 
 
+class NoProduct(Reject):
+    """A line that holds no product, such as a remark or totals; nothing of it is missing."""
+
+
 @dataclass(frozen=True)
 class CutOff:
     """Why a feed may have ended early."""

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final
 from xml.parsers import expat
 
-from backend.catalogue.sources.csv_records import Header, text_warnings
+from backend.catalogue.sources.csv_dialect import Header
+from backend.catalogue.sources.csv_records import text_warnings
 from backend.catalogue.sources.encodings import CHUNK, Packing, unpacked
 from backend.catalogue.sources.feed import CutOff, Reject
 from backend.catalogue.sources.files import DAMAGED

@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.columns import Columns
-from backend.catalogue.sources.csv_records import Header
+from backend.catalogue.sources.csv_dialect import Header
 from backend.errors import ConfigurationError
 
 

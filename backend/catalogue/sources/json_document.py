@@ -8,8 +8,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator
-from json.decoder import JSONDecodeError
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, Final
 
 from backend.catalogue.sources.csv_records import text_warnings
@@ -17,17 +16,24 @@ from backend.catalogue.sources.encodings import CHUNK, Packing, TextFormat, open
 from backend.catalogue.sources.feed import CutOff, Reject
 from backend.catalogue.sources.files import DAMAGED
 from backend.catalogue.sources.json_shapes import LIST_BEGINS, NAMED, item_of, object_of_items
+from backend.catalogue.sources.loose_json import (
+    ABOVE,
+    BETWEEN,
+    decoded,
+    decoder,
+    end_of_object,
+    next_item,
+)
 from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
 from backend.errors import UnreadableCatalogue
 
 LARGEST_ITEM: Final = 1_000_000  # characters
-_BETWEEN: Final = re.compile(r"[\s,]*")
 
 
 def is_document(head: str) -> bool:
     """Tell a document from JSON Lines: a list, an object around a list, an object of many lines.
 
-    An object that is named by its skus is one too.
+    An object that is named by its skus is one too. `head` begins with the list or the object.
     """
     text = head.lstrip()
     first_line = text.partition("\n")[0].strip()
@@ -85,15 +91,20 @@ class _Text:
     def skip(self, count: int) -> None:
         self.text = self.text[count:]
 
+    def skip_between(self) -> None:
+        between = BETWEEN.match(self.text)
+        self.skip(between.end() if between else 0)
+
 
 class _Items:
     """The items of a document; `broken` says why what follows them could not be read."""
 
     def __init__(self, source: _Text) -> None:
         self._source = source
-        self._decoder = json.JSONDecoder()
         self._number = 0
+        self._names: Collection[str] = ()  # of the last item that could be read
         self._end = ""  # what closes the list or object of items; items in a row have none
+        self._is_lost = False  # nothing shows where the next item begins
         self.broken: str | None = None
 
     def __iter__(self) -> Iterator[NamedRecord | Reject]:
@@ -101,7 +112,7 @@ class _Items:
         while (item := self._next()) is not None:
             self._number += 1
             yield item
-            if isinstance(item, Reject) and self.broken:
+            if self._is_lost:
                 return
 
     def _open(self) -> None:
@@ -109,6 +120,8 @@ class _Items:
         source = self._source
         while not source.is_at_end and len(source.text) < CHUNK:
             source.more()
+        if above := ABOVE.match(source.text):
+            source.skip(above.end())
         text = source.text
         before = LIST_BEGINS.match(text) or re.match(r"\s*\[", text)
         if before:
@@ -120,8 +133,7 @@ class _Items:
     def _next(self) -> NamedRecord | Reject | None:
         source = self._source
         while True:
-            between = _BETWEEN.match(source.text)
-            source.skip(between.end() if between else 0)
+            source.skip_between()
             if self._end and source.text.startswith(self._end):
                 return None
             if source.text or source.is_at_end:
@@ -147,21 +159,38 @@ class _Items:
         while True:
             wrong = "its end is missing"
             try:
-                value, end = self._decoder.raw_decode(source.text)
+                value, end = decoder.raw_decode(source.text)
                 if end < len(source.text) or source.is_at_end:
                     source.skip(end)
                     return self._record(value, sku)
-            except JSONDecodeError as error:
-                wrong = error.msg
-            except RecursionError:
-                wrong = "it is nested too deeply"
+            except (ValueError, RecursionError):
+                if whole := end_of_object(source.text):
+                    try:
+                        value = decoded(source.text[:whole])
+                    except ValueError as error:
+                        wrong = str(error)
+                    else:
+                        source.skip(whole)
+                        return self._record(value, sku)
             if source.is_at_end or len(source.text) > LARGEST_ITEM:
-                self.broken = f"the JSON is broken in item {self._number + 1}: {wrong}"
-                return Reject(self._number + 1, None, f"{self.broken}; what follows was not read")
+                return self._broken(wrong)
             source.more()
+            source.skip_between()
+
+    def _broken(self, wrong: str) -> Reject:
+        """Leave out an item that cannot be read, and all behind it if nothing shows the next."""
+        said = f"the JSON is broken in item {self._number + 1}: {wrong}"
+        self.broken = self.broken or said
+        found = None if self._end == "}" else next_item(self._source.text, self._names)
+        if found is None:
+            self._is_lost = True
+            return Reject(self._number + 1, None, f"{said}; what follows was not read")
+        self._source.skip(found)
+        return Reject(self._number + 1, None, f"{said}; it was left out")
 
     def _record(self, value: Any, sku: str | None) -> NamedRecord | Reject:
         number = self._number + 1
         if not isinstance(value, dict):
             return Reject(number, None, "not a JSON object")
+        self._names = value.keys()
         return NamedRecord(number, item_of(value, sku))

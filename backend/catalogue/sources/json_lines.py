@@ -11,6 +11,7 @@ from backend.catalogue.sources.bulk_lines import with_children
 from backend.catalogue.sources.csv_lines import LONGEST_LINE
 from backend.catalogue.sources.csv_records import open_csv, text_warnings
 from backend.catalogue.sources.feed import Reject
+from backend.catalogue.sources.loose_json import decoded
 from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
 
 _BETWEEN: Final = re.compile(r"\}[\s\x1e]*\{")
@@ -75,10 +76,11 @@ def _object(text: str) -> tuple[dict[str, Any] | None, str]:
         return None, f"the line is longer than {LONGEST_LINE:,} bytes"
     try:
         loaded = json.loads(text)
-    except RecursionError:
-        return None, "the JSON is nested too deeply"
-    except ValueError as error:
-        return None, f"not a JSON object: {error}"
+    except (ValueError, RecursionError):
+        try:
+            loaded = decoded(text.rstrip().removesuffix(","))
+        except ValueError as error:
+            return None, f"not a JSON object: {error}"
     if not isinstance(loaded, dict):
         return None, "not a JSON object"
     return {name.strip(): value for name, value in loaded.items() if name.strip()}, ""

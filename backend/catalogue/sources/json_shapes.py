@@ -2,6 +2,8 @@
 
 - an answer of GraphQL: `{"data": {"products": {"edges": [{"node": {…}}]}}}`
 - an object that is named by its skus: `{"A1": {…}, "A2": {…}}`
+- columns: `{"sku": ["A1", "A2"], "name": ["Tee", "Cap"]}`
+- products of schema.org, whose offer has the price
 """
 
 from __future__ import annotations
@@ -12,9 +14,12 @@ from collections.abc import Mapping
 from json.decoder import JSONDecodeError
 from typing import Any, Final
 
+from backend.catalogue.sources.column_names import names_a_sku
+
 _LISTS: Final = (
     "products|items|data|results|rows|records|entries|offers|articles|product|catalog|catalogue|"
-    "feed|value|hits|nodes|edges|produkte|artikel|productos|produits|response|collection"
+    "feed|value|hits|nodes|edges|produkte|artikel|productos|produits|response|collection|"
+    "@graph|itemListElement"
 )
 _SCALAR: Final = r'(?:"[^"]*"|[-0-9.eE+]+|true|false|null|\{[^{}]*\})'
 _PASSED_OVER: Final = rf'(?:\s*"(?!(?:sku|id)")[^"]*"\s*:\s*{_SCALAR}\s*,)*'
@@ -24,6 +29,7 @@ LIST_BEGINS: Final = re.compile(rf"\s*(?:{_INTO}){{1,6}}\[(?=\s*(?:\{{|$))", re.
 _AROUND: Final = {  # what holds a product -> what else stands beside it
     "node": ("cursor", "__typename"),
     "_source": ("_index", "_type", "_id", "_score", "_ignored", "sort"),
+    "item": ("@type", "@id", "position", "url", "name"),
 }
 NAMED: Final = re.compile(r'\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=\{)')
 """The name of an item of an object, and what stands before the item."""
@@ -39,7 +45,7 @@ def object_of_items(text: str) -> re.Match[str] | None:
     if not (begins := _OBJECT_BEGINS.match(text)):
         return None
     first, end = _value_at(text, begins.end())
-    if first is None or len(first) < 2:
+    if first is None or len(first) < 2 or all(map(str.isdigit, first)):
         return None
     comma = re.compile(r"\s*(,|\}[\s}]*$)").match(text, end)
     if comma is None or comma[1] != ",":
@@ -70,5 +76,32 @@ def item_of(value: Mapping[str, Any], sku: str | None) -> dict[str, Any]:
     for inner, beside in _AROUND.items():
         if isinstance(it := value.get(inner), Mapping) and value.keys() <= {inner, *beside}:
             value = it
-    named = {name.strip(): it for name, it in value.items() if name.strip()}
+    named = {**_of_offer(value), **{name.strip(): it for name, it in value.items() if name.strip()}}
     return named if sku is None or "sku" in named else {"sku": sku, **named}
+
+
+def _of_offer(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the first offer of a product of schema.org says of price and stock."""
+    offer = value.get("offers")
+    if isinstance(offer, list):
+        offer = next(iter(offer), None)
+    if not isinstance(offer, Mapping) or "@type" not in {*value, *offer}:
+        return {}
+    price = offer.get("price", offer.get("lowPrice"))
+    found = {name: offer.get(name) for name in ("priceCurrency", "availability")}
+    return {name: it for name, it in {"price": price, **found}.items() if it is not None}
+
+
+def rows_of_columns(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of a record whose values are columns, lists or objects of the same rows.
+
+    Empty if they are none: each has to have the same rows, two at least, and one to name a sku.
+    """
+    columns = list(record.values())
+    if not columns or not names_a_sku(list(record)):
+        return []
+    if all(isinstance(it, Mapping) and it.keys() == columns[0].keys() for it in columns):
+        columns = [list(it.values()) for it in columns]
+    if not all(isinstance(it, list) and len(it) == len(columns[0]) > 1 for it in columns):
+        return []
+    return [dict(zip(record, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -6,13 +6,15 @@ The whole file is read once for the names, so that it is then read like any tabl
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from backend.catalogue.sources.csv_records import Header, TableRecord
+from backend.catalogue.sources.csv_dialect import Header
+from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.error_answers import said_error
 from backend.catalogue.sources.feed import Reject
-from backend.catalogue.sources.nested_variants import variants_of
+from backend.catalogue.sources.json_shapes import rows_of_columns
+from backend.catalogue.sources.nested_variants import skus_within, variants_of
 from backend.catalogue.sources.table import Table
 from backend.errors import UnreadableCatalogue
 
@@ -25,6 +27,14 @@ class NamedRecord(NamedTuple):
     line: int
     values: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
+
+
+def _kept(skus: Sequence[str]) -> str:
+    shown = ", ".join(skus[:3])
+    return (
+        f"the product has a sku, so its variants ({shown}) stay text in its attributes; "
+        "so do those of all such products"
+    )
 
 
 class NamedRecords(Table):
@@ -40,24 +50,31 @@ class NamedRecords(Table):
 
     def _each(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
         """Yield the records, and the variants in place of a record that holds them."""
+        may_tell = True
         for record in self._parse(stream):
             if not self._has_variants or isinstance(record, Reject):
                 yield record
-            elif variants := variants_of(record.values):
+            elif variants := variants_of(record.values) or rows_of_columns(record.values):
                 self._are_split = True
                 for values in variants:
                     yield record._replace(values=values)
             elif self._are_split and not record.values.get("sku") and record.values.get("id"):
                 yield record._replace(values={**record.values, "sku": record.values["id"]})
+            elif may_tell and (others := skus_within(record.values)):
+                may_tell = False
+                yield record._replace(warnings=(*record.warnings, _kept(others)))
             else:
                 yield record
 
     def _read_header(self) -> Header:
         names: dict[str, None] = {}
         records: list[Mapping[str, Any]] = []  # the first two
+        wrong = ""
         with self._files.open(self._name) as stream:
             for record in self._each(stream):
-                if isinstance(record, NamedRecord):
+                if isinstance(record, Reject):
+                    wrong = wrong or f" ({record.reason})"
+                else:
                     if len(records) < 2:
                         records.append(record.values)
                     names.update(dict.fromkeys(record.values))
@@ -70,7 +87,7 @@ class NamedRecords(Table):
                 f"{self._name}: this is an error answer, no list of products: {said}"
             )
         if not names:
-            raise UnreadableCatalogue(f"{self._name}: {self._nothing}")
+            raise UnreadableCatalogue(f"{self._name}: {self._nothing}{wrong}")
         return Header(list(names), "")
 
     _nothing = "there is no record in it"

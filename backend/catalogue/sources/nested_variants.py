@@ -31,6 +31,13 @@ def variants_of(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     return []
 
 
+def skus_within(item: Mapping[str, Any]) -> list[str]:
+    """Return the skus of variants in a product that has another sku itself."""
+    own = item.get("sku")
+    found = (it.get("sku") for name in _LISTS for it in _nodes(item.get(name))) if own else ()
+    return [sku for sku in found if isinstance(sku, str) and sku not in ("", own)]
+
+
 def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
     """Yield the objects of a list, also out of `nodes` and of `edges` with a `node` each."""
     if isinstance(value, Mapping):

@@ -12,7 +12,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, BinaryIO, Final
 
-from backend.catalogue.sources.csv_records import Header, TableRecord
+from backend.catalogue.sources.csv_dialect import Header
+from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import (
     FeedRow,
     ImageFile,

@@ -10,24 +10,27 @@ from backend.catalogue.sources.bare_names import columns_by_bare_names
 from backend.catalogue.sources.categories import category_fields
 from backend.catalogue.sources.column_names import match, names_a_sku, plain
 from backend.catalogue.sources.columns import Columns
+from backend.catalogue.sources.csv_dialect import Header
+from backend.catalogue.sources.csv_header import HEADER_LINES, read_header
 from backend.catalogue.sources.csv_lines import Lines
 from backend.catalogue.sources.csv_records import (
-    Header,
     TableRecord,
     open_csv,
-    read_header,
     read_records,
 )
+from backend.catalogue.sources.decimal_commas import are_divided, columns_of_amounts
 from backend.catalogue.sources.feed import (
     CutOff,
     Description,
     FeedRow,
+    NoProduct,
     Reject,
 )
 from backend.catalogue.sources.files import Files
 from backend.catalogue.sources.image_columns import IMAGES, further_columns
 from backend.catalogue.sources.image_template import Template
 from backend.catalogue.sources.mapping import FeedMapping
+from backend.catalogue.sources.no_products import why_no_product
 from backend.catalogue.sources.presets import TABLE, apply_preset, find_preset
 from backend.catalogue.sources.publication import Publication
 from backend.catalogue.sources.row_images import NamedImages, TemplatedImages
@@ -177,11 +180,30 @@ class Table:
             header = self._header_of(lines)
             sku, name = self._columns.fields["sku"], self._columns.fields.get("display_name", -1)
             free_text = name if name > sku else None  # a correction must not shift the sku
+            amounts, are_decimal = self._amounts(lines, header)
             last: TableRecord | Reject | None = None
-            for last in read_records(lines, header, key=sku, free_text=free_text):
+            for last in read_records(
+                lines,
+                header,
+                key=sku,
+                free_text=free_text,
+                amounts=amounts,
+                are_decimal=are_decimal,
+            ):
                 yield last
-            is_broken = isinstance(last, Reject)
+            is_broken = isinstance(last, Reject) and not isinstance(last, NoProduct)
             self._cut_off = lines.cut_off(is_broken=is_broken, proven=self._files.proves_the_end)
+
+    def _amounts(self, lines: Lines, header: Header) -> tuple[Sequence[int], bool]:
+        """Return the columns that a comma may divide, and whether a decimal one does.
+
+        The next lines show it.
+        """
+        if header.delimiter != ",":
+            return (), False
+        amounts = columns_of_amounts(header.columns, self._columns.fields.get("price"))
+        rows = [line.text for line in lines.peek(HEADER_LINES)] if amounts else []
+        return amounts, are_divided(rows, header, amounts)
 
     def _row(self, record: TableRecord) -> FeedRow | Reject:
         plain = self._plan.read(record.values) if self._plan else None
@@ -193,6 +215,9 @@ class Table:
             warnings += wrong
         if sku is None:
             return Reject(record.line, None, "the sku is empty")
+        is_odd = sku.startswith("# ") or not fields.get("display_name")
+        if is_odd and (why := why_no_product(record.values, sku)):
+            return NoProduct(record.line, None, why)
         if self._publication.columns:
             warnings += self._publication.apply(record.values, fields, warnings)
         if self._has_category_paths:

@@ -18,7 +18,9 @@ from typing import Any, BinaryIO, Final, cast
 
 from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.column_names import names_a_sku
-from backend.catalogue.sources.csv_records import HEADER_LINES, Header, TableRecord
+from backend.catalogue.sources.csv_dialect import Header
+from backend.catalogue.sources.csv_header import HEADER_LINES
+from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.files import DAMAGED, Files
 from backend.catalogue.sources.mapping import FeedMapping

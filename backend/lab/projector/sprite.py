@@ -13,8 +13,6 @@ from backend.lab.types import OpenImage, Report
 LARGEST_SIDE: Final = 8192
 """Pixels of a sheet: the largest texture that all graphics hardware supports."""
 LARGEST_TILE: Final = 64
-SMALLEST_TILE: Final = 16
-MOST_TILES: Final = (LARGEST_SIDE // SMALLEST_TILE) ** 2
 
 
 def tile_side(count: int) -> int:

@@ -298,12 +298,14 @@ def test_what_cannot_be_a_key_is_refused_without_the_database(db: Database) -> N
     assert seen == []
 
 
-def test_refused_keys_do_not_fill_the_memory(db: Database) -> None:
-    cache = KeyCache(db)
-    for number in range(MOST_REFUSED + 10):
-        with pytest.raises(InvalidKey):
-            cache.find(str(number))
-    assert cache.refused_count <= MOST_REFUSED
+def test_of_many_refused_keys_the_first_ones_are_forgotten(db: Database) -> None:
+    cache = KeyCache(db, seconds=3600)
+    others = [str(number) for number in range(MOST_REFUSED)]
+    with statements(db) as seen:
+        for token in (UNKNOWN, *others, UNKNOWN):
+            with pytest.raises(InvalidKey):
+                cache.find(token)
+    assert seen == ["SELECT", "SELECT"]
 
 
 class Refused(Exception):

@@ -25,7 +25,12 @@ from backend.lab.evaluation.labels import CatalogueProduct, Labels
 from backend.lab.projector.exporting import draw_sample, export, flatten
 from backend.lab.projector.maps import pca_map, umap_map
 from backend.lab.projector.sampling import distinguishing_fields, stratify
-from backend.lab.projector.sprite import LARGEST_SIDE, MOST_TILES, columns, draw_sprite, tile_side
+from backend.lab.projector.sprite import (
+    LARGEST_SIDE,
+    columns,
+    draw_sprite,
+    tile_side,
+)
 
 FINGERPRINT = "f" * 64
 KINDS = ("Shirts", "Ties", "Heels")
@@ -191,9 +196,13 @@ def test_tensorboards_own_parser_takes_the_configuration(db: Database, tmp_path:
     assert config.embeddings[0].sprite.single_image_dim == [64, 64]
 
 
+SMALLEST_TILE = 16
+MOST_TILES = (LARGEST_SIDE // SMALLEST_TILE) ** 2
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 5_000, 20_000, 100_000, MOST_TILES])
 def test_no_sheet_is_larger_than_a_texture_may_be(count: int) -> None:
-    assert tile_side(count) >= 16
+    assert tile_side(count) >= SMALLEST_TILE
     assert columns(count) * tile_side(count) <= LARGEST_SIDE
     assert columns(count) ** 2 >= count
 

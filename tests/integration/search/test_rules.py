@@ -58,12 +58,6 @@ def add(shop: Shop, **settings: Any) -> Any:
     return answer.json
 
 
-def ask(shop: Shop, sku: str, **query: Any) -> Any:
-    answer = shop.client.get(f"/v1/products/{sku}/similar", query_string=query)
-    assert answer.status_code == 200, answer.text
-    return answer.json
-
-
 # --- the oracle: rules applied one by one to all products ------------------------------------
 
 
@@ -179,7 +173,7 @@ def test_lists_are_those_of_the_plain_application_of_drawn_rules(
     body = {"skus": queries, "limit": limit, **({"filter": where} if where else {})}
     batch = shop.client.post("/v1/similar:batch", json=body).json["items"]
     for query, each in zip(queries, batch, strict=True):
-        single = ask(shop, query, limit=limit, explain="true", **(where or {}))
+        single = shop.similar(query, limit=limit, explain="true", **(where or {}))
         found = [it["sku"] for it in single["items"]]
         assert [it["sku"] for it in each["items"]] == found
         assert_alike(oracle, query, found, expected(oracle, query, rules, limit, where))
@@ -201,7 +195,7 @@ def test_a_hidden_majority_hides_none_of_the_others(ruled: tuple[Shop, Oracle]) 
     query = next(sku for sku, row in oracle.rows.items() if row.master_category == "Apparel")
     add(shop, action="hide", filter={"master_category": "Apparel"})
     add(shop, action="hide", filter={"master_category": "Footwear", "in_stock": True})
-    answer = ask(shop, query, limit=20)
+    answer = shop.similar(query, limit=20)
     wanted = [
         sku
         for sku, _ in oracle.ranked(query)
@@ -218,7 +212,7 @@ def test_a_pinned_product_stands_for_its_group(ruled: tuple[Shop, Oracle]) -> No
     in_stock = [sku for sku, row in oracle.rows.items() if row.group_id == "variants"]
     pinned = next(sku for sku in reversed(in_stock) if oracle.rows[sku].in_stock)
     rule = add(shop, action="pin", skus=[pinned, in_stock[0]], position=2)
-    items = ask(shop, query, limit=10, group_by="group_id")["items"]
+    items = shop.similar(query, limit=10, group_by="group_id")["items"]
     assert (items[1]["sku"], items[1]["pinned_by"]) == (pinned, rule["id"])
     assert items[1]["group_size"] == oracle.size(pinned, "group_id")
     groups = [it["product"]["group_id"] for it in items]
@@ -232,7 +226,7 @@ def test_pins_pass_the_whole_filter_and_relaxed_clauses_fill_the_rest(
     query, pinned = [sku for sku, row in oracle.rows.items() if row.in_stock and row.brand][:2]
     brand = oracle.rows[pinned].brand
     add(shop, action="pin", skus=[pinned], position=1)
-    answer = ask(shop, query, limit=30, brand=brand, relax="brand")
+    answer = shop.similar(query, limit=30, brand=brand, relax="brand")
     first, *others = answer["items"]
     assert (first["sku"], first.get("relaxed")) == (pinned, None)
     assert len(others) == 29
@@ -252,7 +246,7 @@ def test_pages_of_a_ruled_list_repeat_nothing_and_miss_nothing(
     found: list[str] = []
     options: dict[str, Any] = {"limit": 25}
     while True:
-        page = ask(shop, query, **options)
+        page = shop.similar(query, **options)
         found += [it["sku"] for it in page["items"]]
         if page["next_cursor"] is None:
             break
@@ -278,7 +272,7 @@ def test_a_preview_says_what_the_stored_rule_then_does(ruled: tuple[Shop, Oracle
 
     def lists() -> dict[str, list[str]]:
         return {
-            sku: [it["sku"] for it in ask(shop, sku, placement="pdp")["items"]]
+            sku: [it["sku"] for it in shop.similar(sku, placement="pdp")["items"]]
             for sku in oracle.rows
         }
 

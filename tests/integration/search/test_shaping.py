@@ -42,12 +42,6 @@ def filled(
         yield shop, Oracle.of(shop)
 
 
-def ask(shop: Shop, sku: str, **query: Any) -> Any:
-    answer = shop.client.get(f"/v1/products/{sku}/similar", query_string=query)
-    assert answer.status_code == 200, answer.text
-    return answer.json
-
-
 def assert_list(answer: Any, expected: list[tuple[str, float]]) -> None:
     """Compare a list with the oracle's; of products that are equally near, either may be first."""
     found = [(it["sku"], it["score"]) for it in answer["items"]]
@@ -79,7 +73,7 @@ def test_of_each_group_the_best_product_is_shown(
 ) -> None:
     shop, oracle = filled
     for query in queries(oracle):
-        answer = ask(shop, query, group_by=by, limit=limit)
+        answer = shop.similar(query, group_by=by, limit=limit)
         expected = oracle.grouped(oracle.ranked(query), by)[:limit]
         assert_list(answer, expected)
         for it in answer["items"]:
@@ -92,14 +86,14 @@ def test_a_group_of_most_products_hides_none_of_the_others(filled: tuple[Shop, O
     query = queries(oracle)[0]
     largest = max(oracle.size(sku, "group_id") for sku in oracle.rows)
     assert largest > COUNT / 3  # more than the first rounds find
-    items = ask(shop, query, group_by="group_id", limit=100)["items"]
+    items = shop.similar(query, group_by="group_id", limit=100)["items"]
     assert len(items) == len(oracle.grouped(oracle.ranked(query), "group_id"))
 
 
 def test_groups_count_what_passes_the_filter(filled: tuple[Shop, Oracle]) -> None:
     shop, oracle = filled
     query = queries(oracle)[1]
-    answer = ask(shop, query, group_by="brand", limit=50, in_stock="true", brand_not="Lumen")
+    answer = shop.similar(query, group_by="brand", limit=50, in_stock="true", brand_not="Lumen")
 
     def passes(row: Any) -> bool:
         return bool(row.in_stock) and row.brand != "Lumen"
@@ -120,7 +114,7 @@ def test_a_restricted_list_has_the_values_of_the_query_product(
         def passes(other: Any, row: Any = row) -> bool:
             return (other.gender, other.sub_category) == (row.gender, row.sub_category)
 
-        answer = ask(shop, query, restrict="gender,sub_category", limit=30)
+        answer = shop.similar(query, restrict="gender,sub_category", limit=30)
         assert_list(answer, oracle.ranked(query, passes)[:30])
         assert answer["meta"]["restricted"] == {
             "gender": [row.gender],
@@ -131,7 +125,7 @@ def test_a_restricted_list_has_the_values_of_the_query_product(
 def test_a_field_without_a_value_does_not_restrict(filled: tuple[Shop, Oracle]) -> None:
     shop, oracle = filled
     query = next(sku for sku, row in oracle.rows.items() if row.brand is None)
-    answer = ask(shop, query, restrict="brand", limit=5)
+    answer = shop.similar(query, restrict="brand", limit=5)
     assert_list(answer, oracle.ranked(query)[:5])
     assert answer["meta"]["restricted"] == {"brand": []}
 
@@ -141,11 +135,11 @@ def test_a_filter_and_a_restriction_of_one_field_both_hold(filled: tuple[Shop, O
     query = queries(oracle)[0]
     gender = oracle.rows[query].gender
     others = {row.gender for row in oracle.rows.values()} - {gender}
-    both = ask(shop, query, restrict="gender", gender=f"{gender},{others.pop()}", limit=50)
+    both = shop.similar(query, restrict="gender", gender=f"{gender},{others.pop()}", limit=50)
     same = oracle.ranked(query, lambda row: row.gender == gender)[:50]
     assert_list(both, same)
     for neither in ({"gender": others.pop()}, {"gender_not": gender}):
-        assert ask(shop, query, restrict="gender", **neither)["items"] == []
+        assert shop.similar(query, restrict="gender", **neither)["items"] == []
 
 
 def test_every_kind_of_query_is_shaped_alike(filled: tuple[Shop, Oracle]) -> None:
@@ -156,7 +150,7 @@ def test_every_kind_of_query_is_shaped_alike(filled: tuple[Shop, Oracle]) -> Non
     batch = shop.client.post("/v1/similar:batch", json=body).json["items"]
     assert batch[-1]["status"] == 404
     for sku, each in zip(skus, batch, strict=False):
-        single = ask(shop, sku, **options)
+        single = shop.similar(sku, **options)
         assert_list(each, [(it["sku"], it["score"]) for it in single["items"]])
         assert each["restricted"] == single["meta"]["restricted"]
         assert all("group_size" in it for it in each["items"])
@@ -264,7 +258,7 @@ def test_boosts_reorder_the_nearest_products(filled: tuple[Shop, Oracle]) -> Non
         rows = {row.sku: row for row in session.scalars(select(Product))}
         session.expunge_all()
     for query in queries(oracle):
-        answer = ask(shop, query, boost=BOOST, limit=8)
+        answer = shop.similar(query, boost=BOOST, limit=8)
         pool = dict(oracle.ranked(query)[: 5 * 8])
         r = {sku: score + boost_of(rows[sku], now=now) for sku, score in pool.items()}
         best = sorted(r, key=lambda sku: -r[sku])[:8]
@@ -277,9 +271,9 @@ def test_boosts_reorder_the_nearest_products(filled: tuple[Shop, Oracle]) -> Non
 
 def test_a_boost_of_two_outweighs_every_similarity(filled: tuple[Shop, Oracle]) -> None:
     shop, oracle = filled
-    items = ask(shop, queries(oracle)[0], boost="in_stock:2", limit=20)["items"]
+    items = shop.similar(queries(oracle)[0], boost="in_stock:2", limit=20)["items"]
     assert all(it["product"]["in_stock"] for it in items)
-    lowered = ask(shop, queries(oracle)[0], boost="in_stock:-2", limit=20)["items"]
+    lowered = shop.similar(queries(oracle)[0], boost="in_stock:-2", limit=20)["items"]
     assert not any(it["product"]["in_stock"] for it in lowered[:10])
 
 
@@ -289,7 +283,7 @@ def test_diverse_lists_are_those_of_the_formula(
 ) -> None:
     shop, oracle = filled
     for query in queries(oracle):
-        items = ask(shop, query, diversity=diversity, limit=6)["items"]
+        items = shop.similar(query, diversity=diversity, limit=6)["items"]
         r = dict(oracle.ranked(query)[:30])
         assert [it["sku"] for it in items] == diverse(oracle, r, diversity, 6)
         assert [it["sku"] for it in items] != list(r)[:6]
@@ -304,7 +298,7 @@ def test_all_options_hold_together(filled: tuple[Shop, Oracle]) -> None:
         return bool(row.gender == gender and row.price <= 80)
 
     options = {"restrict": "gender", "price_lte": 80, "group_by": "brand", "limit": 5}
-    answer = ask(shop, query, boost="attributes.rating:0.2:0:5", diversity=0.4, **options)
+    answer = shop.similar(query, boost="attributes.rating:0.2:0:5", diversity=0.4, **options)
     ranked = oracle.grouped(oracle.ranked(query, passes), "brand")[:25]
     r = {sku: score + 0.2 * oracle.rows[sku].attributes["rating"] / 5 for sku, score in ranked}
     assert [it["sku"] for it in answer["items"]] == diverse(oracle, r, 0.4, 5)
@@ -318,12 +312,12 @@ def test_a_walk_without_the_filter_gives_the_same_list_and_reasons(
     asked = {"boost": "attributes.rating:0.2:0:5", "explain": "true", **options}
     modes = set()
     for query in queries(oracle):
-        expected = ask(shop, query, **asked)
-        again = ask(shop, query, cursor=expected["next_cursor"], **asked)
+        expected = shop.similar(query, **asked)
+        again = shop.similar(query, cursor=expected["next_cursor"], **asked)
         with monkeypatch.context() as patch:
             patch.setattr(answering, "COMPARED", 0)
-            found = ask(shop, query, **asked)
-            further = ask(shop, query, cursor=found["next_cursor"], **asked)
+            found = shop.similar(query, **asked)
+            further = shop.similar(query, cursor=found["next_cursor"], **asked)
         assert found["items"] == expected["items"]
         assert further["items"] == again["items"]
         assert found["meta"]["left_out"] == expected["meta"]["left_out"]
@@ -337,11 +331,11 @@ def test_a_walk_that_finds_too_little_is_followed_by_a_search_by_the_filter(
     shop, oracle = filled
     asked = {"restrict": "master_category", "diversity": 0.4, "limit": 4, "explain": "true"}
     query = queries(oracle)[2]
-    expected = ask(shop, query, **asked)
+    expected = shop.similar(query, **asked)
     monkeypatch.setattr(answering, "COMPARED", 0)
     monkeypatch.setattr(answering, "WALK_TIMES", 0)
     monkeypatch.setattr(answering, "LOOKED_AT", 2)
-    found = ask(shop, query, **asked)
+    found = shop.similar(query, **asked)
     assert found["items"] == expected["items"]
     assert found["meta"]["search_mode"] == expected["meta"]["search_mode"]
 
@@ -349,7 +343,7 @@ def test_a_walk_that_finds_too_little_is_followed_by_a_search_by_the_filter(
 def test_no_option_leaves_the_list_as_it_is(filled: tuple[Shop, Oracle]) -> None:
     shop, oracle = filled
     query = queries(oracle)[0]
-    assert_list(ask(shop, query, diversity=0, limit=9), oracle.ranked(query)[:9])
+    assert_list(shop.similar(query, diversity=0, limit=9), oracle.ranked(query)[:9])
 
 
 def test_recommendations_are_boosted_by_their_places(filled: tuple[Shop, Oracle]) -> None:
@@ -397,7 +391,7 @@ def test_clauses_are_dropped_in_their_order_while_too_few_pass(
     )
     limit = len(strict) + 3
     options = {"restrict": "base_colour", "gender": row.gender, "limit": limit}
-    answer = ask(shop, query, relax="year,base_colour,gender", **options)
+    answer = shop.similar(query, relax="year,base_colour,gender", **options)
     wider = list(oracle.ranked(query, lambda it: it.gender == row.gender))
     rest = [it for it in wider if it not in strict][:3]
     assert_list({"items": answer["items"][: len(strict)]}, strict)
@@ -406,7 +400,7 @@ def test_clauses_are_dropped_in_their_order_while_too_few_pass(
     assert [it.get("relaxed") for it in answer["items"]] == [None] * len(strict) + [
         ["base_colour"]
     ] * 3
-    enough = ask(shop, query, relax="base_colour", **options | {"limit": len(strict)})
+    enough = shop.similar(query, relax="base_colour", **options | {"limit": len(strict)})
     assert enough["meta"]["relaxed"] == []
     assert_list(enough, strict)
 
@@ -415,7 +409,7 @@ def test_a_group_is_shown_once_across_what_was_dropped(filled: tuple[Shop, Oracl
     shop, oracle = filled
     query = queries(oracle)[1]
     options = {"group_by": "brand", "min_score": 0.99, "in_stock": "true", "limit": 100}
-    answer = ask(shop, query, relax="min_score,in_stock", **options)
+    answer = shop.similar(query, relax="min_score,in_stock", **options)
     brands = [it["product"]["brand"] for it in answer["items"] if it["product"]["brand"]]
     assert len(brands) == len(set(brands))
     assert answer["meta"]["relaxed"] == ["min_score", "in_stock"]

@@ -6,8 +6,9 @@ import io
 
 import pytest
 
+from backend.catalogue.sources.csv_header import read_header
 from backend.catalogue.sources.csv_lines import Lines
-from backend.catalogue.sources.csv_records import open_csv, read_header, read_records
+from backend.catalogue.sources.csv_records import open_csv, read_records
 from backend.catalogue.sources.feed import kind_of
 
 PLAIN = 80  # more than the header's look-ahead takes line by line

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from backend.catalogue.sources import open_source
+from backend.catalogue.sources.csv_header import read_header
 from backend.catalogue.sources.csv_lines import LONGEST_LINE
 from backend.catalogue.sources.csv_records import (
     LONGEST_VALUE,
     TableRecord,
     open_csv,
-    read_header,
     read_records,
 )
 from backend.catalogue.sources.feed import FeedRow, Reject, kind_of

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.csv_records import open_csv, read_header
+from backend.catalogue.sources.csv_header import read_header
+from backend.catalogue.sources.csv_records import open_csv
 from backend.catalogue.sources.feed import FeedRow, Reject
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping, read_mapping
 from backend.errors import ConfigurationError, CorruptImage, UnreadableCatalogue

@@ -142,13 +142,13 @@ def test_a_damaged_profile_gives_an_image_and_nothing_else() -> None:
 
 
 def test_transforms_are_made_once_and_few_are_kept() -> None:
-    many = [matrix_profile(SPACES["sRGB"][0], 1.2 + n / 100) for n in range(40)]
-    for profile in many:
-        assert colour.is_changed_by(profile, "RGB")
+    primaries = SPACES["sRGB"][0]
+    many = [matrix_profile(primaries, 1.2 + n / 100) for n in range(colour.MAX_CACHED + 1)]
+    made = [colour.transform_for(profile, "RGB") for profile in many]
 
-    kept = colour.transform_for(many[-1], "RGB")
-    assert colour.transform_for(many[-1], "RGB") is kept
-    assert colour.count_transforms() <= colour.MAX_CACHED
+    assert None not in made
+    assert colour.transform_for(many[-1], "RGB") is made[-1]
+    assert colour.transform_for(many[0], "RGB") is not made[0]
 
 
 # --- PNG -------------------------------------------------------------------------------------
