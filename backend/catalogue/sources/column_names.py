@@ -11,6 +11,7 @@ from backend.catalogue.drafts import FIELDS
 from backend.catalogue.sources.columns import Columns
 from backend.catalogue.sources.further_names import FURTHER_NAMES
 from backend.catalogue.sources.money import COMMA, POINT, PriceColumn
+from backend.catalogue.sources.price_names import price_name
 from backend.errors import ConfigurationError, UnreadableCatalogue
 
 _ALSO: Final[Mapping[str, Sequence[str]]] = {  # in addition to the field's own name
@@ -64,6 +65,8 @@ def match(
     attributes = {name: at for at, name in enumerate(header) if name and at not in fields.values()}
     _find_further(by_name, fields, {"in_stock": _STOCK})
     _find_further(by_name, fields, further)
+    if is_any_shops:
+        _find_price_with_currency(header, fields)
     if "price" in fields:
         fields["price"] = fields.pop("price")  # behind the currency
     for name in numeric:
@@ -100,6 +103,16 @@ def _find_further(
         free = (at for at in places if at is not None and at not in fields.values())
         if (found := next(free, None)) is not None:
             fields[ours] = found
+
+
+def _find_price_with_currency(header: Sequence[str], fields: dict[str, int]) -> None:
+    """Give a column such as `price_eur` to the price, if that has none."""
+    if "price" not in fields:
+        bare = [(at, name) for at, name in enumerate(header) if "(" not in name]
+        named = ((at, *price_name(name)) for at, name in bare)
+        free = (at for at, price, code in named if code and price in names_of("price"))
+        if (found := next((at for at in free if at not in fields.values()), None)) is not None:
+            fields["price"] = found
 
 
 def names_a_sku(header: Sequence[str]) -> bool:
