@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Final
 
 from backend.catalogue.drafts import FIELDS
@@ -106,6 +107,13 @@ def names_a_sku(header: Sequence[str]) -> bool:
     names = {plain(part) for name in header for part in (name, *_LANGUAGES.split(name))}
     known = ("sku", *_ALSO["sku"], *FURTHER_NAMES["sku"])
     return sum(map(bool, header)) > 1 and not names.isdisjoint(map(plain, known))
+
+
+@cache
+def names_of(ours: str) -> frozenset[str]:
+    """Return all names of a field that are known, as `plain` writes them."""
+    stock = _STOCK if ours == "in_stock" else ()
+    return frozenset(map(plain, (ours, *_ALSO.get(ours, ()), *stock, *FURTHER_NAMES.get(ours, ()))))
 
 
 def _without_sku(header: Sequence[str], found: str, delimiter: str) -> str:

@@ -18,9 +18,11 @@ _NAMES: Final = {
     "article_id, variant_id, ean, ean13, gtin, upc, barcode, style_code, sku_code, stock_code, "
     "kod_produktu, kód_produktu, kod_towaru, symbol, číslo_produktu, katalogové_číslo, cikkszám, "
     "cod_produs, varenummer, varenr, tuotenumero, tuotekoodi, stok_kodu, ürün_kodu, κωδικός, "
+    "supplier_aid, supplier_pid, "
     "mã_sản_phẩm, kode_produk, 商品编号, 商品代码, 상품번호, ean_code, mpn, model, model_number, "
     "model_no",
-    "display_name": "item_name, product_title, product_page, bezeichnung, artikelbezeichnung, "
+    "display_name": "description_short, "
+    "item_name, product_title, product_page, bezeichnung, artikelbezeichnung, "
     "produktname, artikelname, titel, produkttitel, nom, nom_du_produit, libellé, désignation, "
     "nombre, nombre_del_producto, título, nome, nome_prodotto, titolo, naam, productnaam, nazwa, "
     "název, názov, név, navn, namn, название, наименование, назва, 商品名, 品名, 商品名称, "
@@ -28,7 +30,8 @@ _NAMES: Final = {
     "produktnamn, nimi, tuotenimi, denumire, nume_produs, ürün_adı, ürün, nom_produit, "
     "nom_de_l_article, nome_do_produto, nombre_producto, artikelomschrijving, omschrijving, "
     "descrizione, nama_produk, tên_sản_phẩm, όνομα, название_товара, 제품명, model",
-    "price": "standard_price, regular_price, selling_price, sales_price, retail_price, "
+    "price": "price_amount, standard_price, regular_price, selling_price, sales_price, "
+    "retail_price, "
     "list_price, unit_price, start_price, price_vat, price_gross, gross_price, "
     "price_tax_included, price_tax_excluded, preis, verkaufspreis, vk_preis, vk_brutto, "
     "preis_brutto, bruttopreis, endpreis, ladenpreis, vk, prix, prix_ttc, prix_de_vente, precio, "
@@ -40,8 +43,8 @@ _NAMES: Final = {
     "prix_public, tarif, precio_de_venta, precio_con_iva, prezzo_di_vendita, prezzo_ivato, "
     "preço_de_venda, cena_sprzedaży, cena_s_dph, eladási_ár, preț, satış_fiyatı, harga, giá, "
     "τιμή, розничная_цена",
-    "currency": "currency_id, currency_iso, währung, waehrung, devise, moneda, valuta, waluta, "
-    "měna, валюта",
+    "currency": "price_currency, currency_id, currency_iso, währung, waehrung, devise, moneda, "
+    "valuta, waluta, měna, валюта",
     "base_colour": "color_name, colour_name, farbe, grundfarbe, couleur, colore, cor, kleur, "
     "färg, farve, farge, väri, kolor, barva, szín, culoare, renk, цвет, колір, カラー, 色, 颜色, "
     "색상",
@@ -62,7 +65,7 @@ _NAMES: Final = {
     "afbeelding, afbeeldingen, zdjęcie, zdjęcia, obrázek, obrazek, kép, изображение, изображения, "
     "картинка, фото, 画像, 画像url, 商品画像, 图片, 主图, 이미지, image_principale, "
     "photo_principale, imagen_principal, főkép, kuva, resim, resim_url, görsel, gambar, hình_ảnh, "
-    "εικόνα",
+    "εικόνα, imgs, pictures, gallery, image_list, image_gallery, mime_info",
     "in_stock": "stock_level, current_stock_level, current_stock, stock_qty, inventory, "
     "available, available_quantity, qty_available, bestand, lagerbestand, lager, lagermenge, "
     "verfügbarkeit, verfuegbarkeit, lieferbarkeit, disponibilité, quantité, disponibilidad, "

@@ -28,8 +28,11 @@ _BETWEEN_ADDRESSES: Final = re.compile(
 )
 _SEVERAL: Final = re.compile(r"[\s,;|^#&\[{\"]|::")  # a cell without these is one image as written
 _BETWEEN_PATHS: Final = re.compile(r"\s*(?:(?<!\\)[,;|]|[\r\n])\s*")  # `\\,` is no separator
+_ENDS_AS_IMAGE: Final = re.compile(
+    r"\.(?:jpe?g|png|webp|gif|avif|bmp|tiff?|heic)(?:[?#]\S*)?$", re.IGNORECASE
+)
 LONGEST_LITERAL: Final = 100_000  # characters
-ADDRESS_KEYS: Final = ("url", "src", "uri", "link", "path", "location", "image")
+ADDRESS_KEYS: Final = ("url", "src", "uri", "link", "path", "location", "image", "MIME_SOURCE")
 
 
 def split_images(cell: str) -> list[str]:
@@ -123,4 +126,11 @@ def _named_in(value: Any) -> Iterator[str]:
         if isinstance(named, str):
             yield named
         else:
-            yield from _named_in([it for it in value.values() if isinstance(it, list | Mapping)])
+            named_images = [it for it in value.values() if isinstance(it, str) and _is_image(it)]
+            parts = [it for it in value.values() if isinstance(it, list | Mapping)]
+            yield from _named_in([*named_images, *parts])
+
+
+def _is_image(text: str) -> bool:
+    """Tell whether a member of an object, whatever its name, is the address or path of an image."""
+    return is_address(text) or bool(_ENDS_AS_IMAGE.search(text))
