@@ -83,7 +83,7 @@ _NAMES: Final = {
     "catégorie, catégories, categoría, categorías, categoria, categorie, categorieën, kategoria, "
     "kategorie_produktu, категория, категорія, カテゴリ, カテゴリー, 类目, 分类, 카테고리, "
     "kategorier, kategori, kategoriat, kategória, tuoteryhmä, varegruppe, varugrupp, famille, "
-    "rayon, famiglia, reparto, familia, sección, kategoria_produktu, κατηγορία",
+    "rayon, famiglia, reparto, familia, sección, kategoria_produktu, κατηγορία, type",
 }
 FURTHER_NAMES: Final[Mapping[str, Sequence[str]]] = {
     field: [name.strip() for name in names.split(",")] for field, names in _NAMES.items()
