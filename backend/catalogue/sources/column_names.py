@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import count
 from typing import Final
 
@@ -160,6 +160,7 @@ def _position(header: Sequence[str], column: str, found: str) -> int:
     return header.index(column)
 
 
+@lru_cache(maxsize=4_096)
 def plain(name: str) -> str:
     """Return a column's name without case, blanks, underscores and Google's prefix `g:`."""
     return re.sub(r"[\W_]+", "", _PREFIX.sub("", name)).lower()

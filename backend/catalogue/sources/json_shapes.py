@@ -76,7 +76,9 @@ def item_of(value: Mapping[str, Any], sku: str | None) -> dict[str, Any]:
     for inner, beside in _AROUND.items():
         if isinstance(it := value.get(inner), Mapping) and value.keys() <= {inner, *beside}:
             value = it
-    named = {**_of_offer(value), **{name.strip(): it for name, it in value.items() if name.strip()}}
+    named = {name.strip(): it for name, it in value.items() if name.strip()}
+    if "offers" in named:
+        named = {**_of_offer(named), **named}
     return named if sku is None or "sku" in named else {"sku": sku, **named}
 
 
@@ -98,9 +100,12 @@ def rows_of_columns(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     Empty if they are none: each has to have the same rows, two at least, and one to name a sku.
     """
     columns = list(record.values())
-    if not columns or not names_a_sku(list(record)):
+    if not columns or not isinstance(columns[0], list | Mapping):  # as in nearly all records
         return []
-    if all(isinstance(it, Mapping) and it.keys() == columns[0].keys() for it in columns):
+    if not all(isinstance(it, list | Mapping) for it in columns) or not names_a_sku(list(record)):
+        return []
+    names = columns[0].keys() if isinstance(columns[0], Mapping) else None
+    if all(isinstance(it, Mapping) and it.keys() == names for it in columns):
         columns = [list(it.values()) for it in columns]
     if not all(isinstance(it, list) and len(it) == len(columns[0]) > 1 for it in columns):
         return []

@@ -17,7 +17,9 @@ _COMMENT: Final = r"/\*.*?\*/|//[^\n]*|#[^\n]*"
 _STRING_OR_COMMENT: Final = re.compile(rf"({_STRING})|{_COMMENT}", re.DOTALL)
 _STRING_OR_COMMA: Final = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
 _STRING_OR_BRACE: Final = re.compile(rf"{_STRING}|'(?:[^'\\]|\\.)*'|{_COMMENT}|[{{}}]", re.DOTALL)
-BETWEEN: Final = re.compile(r"(?:[\s,\x1e]|/\*.*?\*/|//[^\n]*\n|#[^\n]*\n)*", re.DOTALL)
+BETWEEN: Final = re.compile(
+    r"[\s,\x1e]*(?:(?:/\*.*?\*/|//[^\n]*\n|#[^\n]*\n)[\s,\x1e]*)*", re.DOTALL
+)
 """What may stand between two items."""
 ABOVE: Final = re.compile(
     rf"(?:\s|(?:{_COMMENT})\s|\)\]\}}'[^\n]*\n|(?:(?:var|let|const)\s+)?[\w.$]+\s*=(?=\s*[\[{{])"

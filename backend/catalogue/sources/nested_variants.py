@@ -34,6 +34,8 @@ def variants_of(item: Mapping[str, Any], names: Sequence[str] = LISTS) -> list[d
 
 def skus_within(item: Mapping[str, Any], *, by_id: bool) -> list[str]:
     """Return the skus of variants in a product that has another sku, or id, itself."""
+    if item.keys().isdisjoint(LISTS):
+        return []
     own = item.get("sku") or (by_id and item.get("id"))
     found = (it.get("sku") for name in LISTS for it in _nodes(item.get(name))) if own else ()
     return [sku for sku in found if isinstance(sku, str) and sku not in ("", own)]

@@ -45,7 +45,7 @@ class Element:
             return self.inside
         if text := "".join(self.text).strip():
             return text
-        if self.attributes.get("rel", "alternate") != "alternate":
+        if not self.attributes or self.attributes.get("rel", "alternate") != "alternate":
             return None
         named = (self.attributes.get(key) for key in _VALUES)
         return next(filter(None, named), None) or self._attributes_alone()
@@ -63,7 +63,8 @@ class Element:
 
         That is `<param name="Colour">Red</param>`, or an element that holds a name and a value.
         """
-        key = next((key for key in NAMES if key in self.attributes), None)
+        keys = (key for key in NAMES if key in self.attributes)
+        key = next(keys, None) if self.attributes else None
         if key and self.attributes[key]:
             value = self.value()
             return None if value == self.attributes[key] else (self.attributes[key], value)
@@ -75,7 +76,7 @@ class Element:
 
     def currency(self) -> str | None:
         """Return the currency that an attribute of a price names."""
-        if not names_an_amount(self.name) or self.inside:
+        if not self.attributes or self.inside or not names_an_amount(self.name):
             return None
         found = (it for name, it in self.attributes.items() if plain(name) in _MONEY)
         return next((it for it in found if _CODE.fullmatch(it)), None)
