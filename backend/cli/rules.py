@@ -189,7 +189,8 @@ def _read(text: str) -> Any:
 def _valid(check: Callable[[], Any]) -> Any:
     from pydantic import ValidationError
 
-    from backend.errors import InvalidRule, reason_of
+    from backend.errors import InvalidRule
+    from backend.validation import reason_of
 
     try:
         return check()
