@@ -125,8 +125,9 @@ def test_a_re_index_waits_for_an_import(owner: Worker) -> None:
 
 
 def test_a_generation_whose_embedder_is_gone_holds_up_nobody_and_is_told_once(
-    owner: Worker, capsys: pytest.CaptureFixture[str]
+    owner: Worker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rounds, "WARN_EVERY_SECONDS", 3600)
     services = owner.services
     save(services, "product")
     another_generation(services, fingerprint="of an older version")
