@@ -16,6 +16,7 @@ from backend.database.models import BUILDING, Generation, IndexEntry, Product
 from backend.queue import IMPORT, SINGLE
 from backend.settings import Settings
 from backend.vectors.server.index import ServerIndex
+from backend.worker import rounds
 from backend.worker.loop import Worker
 
 BATCH = 4  # images a forward pass; a round takes one such share of single writes, three of the rest
