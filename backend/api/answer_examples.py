@@ -352,6 +352,14 @@ ANSWERS: Final[Mapping[str, Any]] = {
         "limit": 10,
         "seed": 0,
         "examples": [{"sku": "0003", "before": ["0001", "0002"], "after": ["0002", "0001"]}],
+        "problems": [
+            {
+                "rule": 0,
+                "code": "unknown-product",
+                "detail": "no product has this sku",
+                "sku": "0042",
+            }
+        ],
     },
     "RulePage": _page(_RULE),
     "RuleHistory": {

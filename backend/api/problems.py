@@ -16,7 +16,7 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
 )
 
-from backend import errors
+from backend import errors, near_names
 from backend.api import problem_codes
 from backend.api.schemas import Json
 from backend.api.schemas.problem import ProblemFault
@@ -116,12 +116,19 @@ def _shown(fault: ProblemFault, named: set[str]) -> ProblemFault:
         said, allowed = fault.detail, ""
     is_new = bool(separator) and allowed not in named
     named.add(allowed)
+    is_named = not separator or fault.code == "unknown-field"  # its reason names the nearest
+    near = "" if is_named else near_names.hint(_last_part(fault), allowed.split(", "))
     return ProblemFault(
         code=fault.code,
-        detail=shorten(said, _LONGEST) + (separator + allowed if is_new else ""),
+        detail=shorten(said, _LONGEST) + near + (separator + allowed if is_new else ""),
         parameter=_place(fault.parameter),
         pointer=_place(fault.pointer),
     )
+
+
+def _last_part(fault: ProblemFault) -> str:
+    """Return the name that a fault is about, which may stand within others in its pointer."""
+    return fault.parameter or (fault.pointer or "").rpartition("/")[2]
 
 
 def _place(name: str | None) -> str | None:

@@ -13,8 +13,15 @@ from typing import Any, Final, Literal, TypeAlias
 
 from sqlalchemy import make_url
 
+from backend.database.failures import meaning_of_sqlite
 from backend.database.sqlite_file import SQLITE_TIMEOUT_SECONDS
-from backend.errors import ConfigurationError, UnusableBackup
+from backend.errors import (
+    ConfigurationError,
+    DatabaseDamaged,
+    DatabaseFull,
+    DiskFull,
+    UnusableBackup,
+)
 from backend.files import replace_file
 from backend.images.store import ImageStore
 from backend.settings import Settings
@@ -117,6 +124,26 @@ def opened(file: Path, *, mode: Literal["ro", "rw"]) -> Iterator[sqlite3.Connect
     with closing(sqlite3.connect(uri, uri=True, timeout=SQLITE_TIMEOUT_SECONDS)) as connection:
         connection.isolation_level = None
         yield connection
+
+
+@contextmanager
+def copying(source: Path, target: Path) -> Iterator[None]:
+    """Say what SQLite's errors mean while one file is copied to another, and which file it is.
+
+    Raises UnusableBackup for a damaged source, DiskFull for a full disk of the target.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        kind = meaning_of_sqlite(error)
+        if kind is DatabaseFull:
+            raise DiskFull(f"the disk of {target} is full; make room on it: {error}") from error
+        if kind is DatabaseDamaged:
+            raise UnusableBackup(
+                f"the catalogue at {source} is damaged, and `lookalike restore` takes a backup "
+                f"into use: {error}"
+            ) from error
+        raise kind(f"{source} cannot be copied to {target}: {error}") from error
 
 
 def digest_of_file(file: Path) -> str:

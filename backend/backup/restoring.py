@@ -2,7 +2,8 @@
 
 First a copy of the backup is checked and migrated, and all its points are requested again. Then
 SQLite's backup API replaces the catalogue in one transaction: a process that is killed leaves
-either the old catalogue or the new one.
+either the old catalogue or the new one. A catalogue that is too damaged for that is replaced as a
+file.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from backend.backup.folder import (
     Bar,
     Manifest,
     Report,
+    copying,
     database_file,
     digest_of_file,
     images_in,
@@ -30,6 +32,7 @@ from backend.backup.saving import PAGES
 from backend.database import migrate
 from backend.database.engine import Database
 from backend.errors import UnusableBackup, WouldOverwrite
+from backend.files import move_into_place
 from backend.images.store import ImageStore
 from backend.settings import Settings
 from backend.vectors.edge.owner import Owner
@@ -150,6 +153,21 @@ def _prepared(file: Path, database: Path) -> Iterator[Path]:
 def _replace(database: Path, ready: Path, report: Report) -> None:
     """Replace the content of a catalogue in one transaction; other processes may have it open."""
     database.touch()
+    try:
+        with copying(ready, database):
+            _write_into(database, ready, report)
+    except UnusableBackup:
+        _exchange(database, ready)
+
+
+def _write_into(database: Path, ready: Path, report: Report) -> None:
     with opened(ready, mode="rw") as source, opened(database, mode="rw") as target:
         source.backup(target, pages=PAGES, progress=lambda _, left, all_: report(all_ - left, all_))
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _exchange(database: Path, ready: Path) -> None:
+    """Put a file in the place of one that SQLite cannot read, whose log goes with it."""
+    for ending in ("-wal", "-shm"):
+        database.with_name(f"{database.name}{ending}").unlink(missing_ok=True)
+    move_into_place(ready, database, flush_folder=True)

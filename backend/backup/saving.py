@@ -26,6 +26,7 @@ from backend.backup.folder import (
     Manifest,
     Report,
     catalogue_name,
+    copying,
     database_file,
     digest_of_file,
     images_in,
@@ -51,7 +52,8 @@ def save(
     A folder that already holds a backup is brought up to date: only new images are copied.
     `copy_images` also copies images from the shop's folders; in the backup, and after a restore,
     they are in the store. Raises ConfigurationError if there is nothing to back up here,
-    WouldOverwrite for a folder with other content, UnusableBackup for a damaged catalogue.
+    WouldOverwrite for a folder with other content, UnusableBackup for a damaged catalogue,
+    DiskFull or OSError where the folder takes no more; the backup before stays as it is.
     """
     source, store = database_file(settings), ImageStore(settings.image_store_url)
     if not source.exists():
@@ -59,10 +61,24 @@ def save(
     _check_folder(folder, settings)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / LOCK, timeout=0):
+        with (
+            FileLock(folder / LOCK, timeout=0),
+            _draft_removed(folder),
+            copying(source, folder),
+        ):
             return _save(source, store, folder, settings, copy_images=copy_images, bar=bar)
     except Timeout:
         raise WouldOverwrite(f"another backup into {folder} is under way") from None
+
+
+@contextmanager
+def _draft_removed(folder: Path) -> Iterator[None]:
+    """Leave no half of a catalogue behind: it may be what fills the disk."""
+    try:
+        yield
+    finally:
+        for left in folder.glob(f"{DRAFT}*"):
+            left.unlink(missing_ok=True)
 
 
 def _check_folder(folder: Path, settings: Settings) -> None:
@@ -127,7 +143,7 @@ def _copy_catalogue(source: Path, draft: Path, report: Report) -> None:
     would make SQLite start the copy again.
     """
     for left in (draft, draft.with_name(f"{DRAFT}-journal")):
-        left.unlink(missing_ok=True)
+        left.unlink(missing_ok=True)  # of a process that was killed
     draft.touch()
     with _opened_source(source) as ours, opened(draft, mode="rw") as copy:
         ours.execute("BEGIN")

@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from backend import near_names
 from backend.catalogue import skus
 from backend.catalogue.draft_images import LONGEST_URI, ImageItem, ImageRef, ImageUri, image_ref
 from backend.catalogue.request_schema import without_defaults
@@ -42,6 +43,8 @@ LONGEST_NAME: Final = 2_000
 LONGEST_CATEGORY: Final = 255  # characters
 LONGEST_KEY: Final = 128
 MOST_ATTRIBUTES: Final = 200
+MOST_NEAREST: Final = 20
+"""Unknown fields of one product whose nearest name is looked for."""
 LARGEST_ATTRIBUTES: Final = 32_768  # bytes of JSON in UTF-8
 YEARS: Final = range(1900, 2101)
 DEAREST: Final = 9_999_999_999.99  # what NUMERIC(12, 2) holds
@@ -300,7 +303,9 @@ def _invalid_product(error: ValidationError) -> InvalidProduct:
             errors.append({"field": "images", "reason": _reason_of_image(each, inner)})
         elif (unknown := unknown_field(each)) is not None:
             allowed = ["sku", *FIELDS, "images"]
-            reason = "there is no such field"
+            is_first = len(errors) < MOST_NEAREST
+            near = near_names.hint(unknown, FIELDS) if is_first else ""
+            reason = f"there is no such field{near}"
             errors.append({"field": unknown, "reason": reason, "allowed": allowed})
         else:
             errors.append({"field": str(field), "reason": reason_of(each)})

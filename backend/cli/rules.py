@@ -11,22 +11,22 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from backend.cli.common import AsJson, out, print_json, services
+from backend.cli.common import AsJson, minute, out, print_json, services
 from backend.cli.following import run_job
 
 if TYPE_CHECKING:
+    from backend.api.schemas.document import RequestBody
     from backend.bootstrap import Services
     from backend.filters import Schema
 
+EXAMPLE: Final = """'{"action": "hide", "skus": ["0042"]}'"""
 BY: Final = "command"
 """Who has made a change, in the history."""
 
 rules = typer.Typer(help="Pin, hide, boost or bury products of lists.", no_args_is_help=True)
 
 Id = Annotated[int, typer.Argument(metavar="ID", help="Number of the rule.", min=1)]
-Settings = Annotated[
-    str, typer.Argument(metavar="JSON", help='Such as \'{"action": "hide", "skus": ["0042"]}\'.')
-]
+Settings = Annotated[str, typer.Argument(metavar="JSON", help=f"Such as {EXAMPLE}.")]
 
 
 @rules.command("list")
@@ -106,8 +106,8 @@ def history(
     table = Table("at", "rule", "version", "change", "by", "settings")
     for item in items:
         settings = escape(json.dumps(item["settings"], ensure_ascii=False))
-        named = (str(item[name] or "") for name in ("at", "rule", "version", "change", "by"))
-        table.add_row(*named, settings)
+        named = (str(item[name] or "") for name in ("rule", "version", "change", "by"))
+        table.add_row(minute(item["at"]), *named, settings)
     out.print(table if items else "No rule was ever changed.")
 
 
@@ -133,12 +133,15 @@ def preview(
     with services() as found:
         options = {"sample": sample, "seed": seed}
         given = _as_body(_read(body)) | {it: v for it, v in options.items() if v is not None}
-        tried = _valid(lambda: PreviewBody.read(given, _schema(found))).tried
+        tried = _valid(lambda: PreviewBody.read(given, _schema(found)), PreviewBody).tried
         result = run_job(found, VERB, asdict(tried), what="Comparing lists").result or {}
     if as_json:
         print_json(result)
         return
     out.print(f"{result['changed']} of {result['sampled']} lists change.")
+    for each in result.get("problems", []):
+        place = f"{each['sku']}: " if each["sku"] else ""
+        out.print(escape(f"Problem: {place}{each['detail']}"), soft_wrap=True)
     for each in result["examples"]:
         out.print(f"Like {escape(each['sku'])}")
         out.print(f"  before: {escape(' '.join(each['before']))}", soft_wrap=True)
@@ -170,7 +173,7 @@ def _checked(text: str, schema: Schema) -> dict[str, Any]:
     from backend.api.schemas.rule import RuleBody
 
     given = _read(text)
-    found: dict[str, Any] = _valid(lambda: RuleBody.checked(given, schema))
+    found: dict[str, Any] = _valid(lambda: RuleBody.checked(given, schema), RuleBody)
     return found
 
 
@@ -180,26 +183,25 @@ def _read(text: str) -> Any:
     try:
         given = json.loads(text)
     except ValueError as error:
-        raise InvalidRule(f"this is not JSON: {error}") from None
+        raise InvalidRule(f"this is not JSON: {error}; write it as {EXAMPLE}") from None
     if not isinstance(given, Mapping | list):
-        raise InvalidRule("this is no JSON object")
+        raise InvalidRule(f"this is no JSON object; write it as {EXAMPLE}")
     return given
 
 
-def _valid(check: Callable[[], Any]) -> Any:
+def _valid(check: Callable[[], Any], model: type[RequestBody]) -> Any:
     from pydantic import ValidationError
 
+    from backend.api.problems import shown_faults
+    from backend.api.schemas.body import faults_of
     from backend.errors import InvalidRule
-    from backend.validation import reason_of
 
     try:
         return check()
     except ValidationError as error:
-        each = error.errors()[0]
-        place = ".".join(map(str, each["loc"]))
-        faults = each.get("ctx", {}).get("faults")
-        reason = faults[0].detail if faults else reason_of(each)
-        raise InvalidRule(f"{place}: {reason}" if place else reason) from None
+        fault = shown_faults(faults_of(error.errors()[0], model))[0]
+        place = (fault.pointer or "").strip("/").replace("/", ".")
+        raise InvalidRule(f"{place}: {fault.detail}" if place else fault.detail) from None
 
 
 def _say(item: Mapping[str, Any], *, as_json: bool) -> None:

@@ -197,14 +197,24 @@ def _limit(limit: int | None) -> list[tuple[str, str]]:
 def show(sku: str, answer: dict[str, Any]) -> None:
     """Print one response as a table."""
     columns = ("sku", "article type", "colour", "gender", "name")
-    table = Table("score", *_parts(answer), *columns, title=escape(f"Like {sku}"))
+    is_moved = any(map(_moved, answer["items"]))
+    added = ["added"] if is_moved else []
+    table = Table("score", *added, *_parts(answer), *columns, title=escape(f"Like {sku}"))
     for item in answer["items"]:
         product = item["product"]
         parts = [f"{it['similarity']:.3f}" for it in item.get("explain", {}).get("parts", [])]
         names = ("article_type", "base_colour", "gender", "display_name")
         shown = [escape(str(product.get(name) or "-")) for name in names]
-        table.add_row(f"{item['score']:.3f}", *parts, escape(item["sku"]), *shown)
+        moved = [_moved(item)] if is_moved else []
+        table.add_row(f"{item['score']:.3f}", *moved, *parts, escape(item["sku"]), *shown)
     out.print(table)
+
+
+def _moved(item: Mapping[str, Any]) -> str:
+    """Say what rules and boosts have done to an item: why the scores are in another order."""
+    boost, rule = item.get("boost"), item.get("pinned_by")
+    words = [f"{boost:+.3f}"] if boost else []
+    return " ".join([*words, f"pinned by rule {rule}"] if rule else words)
 
 
 def _parts(answer: dict[str, Any]) -> list[str]:

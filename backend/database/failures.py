@@ -85,6 +85,12 @@ def meaning_of(error: BaseException | None) -> LookalikeError | None:
     return None
 
 
+def meaning_of_sqlite(error: sqlite3.Error) -> type[LookalikeError]:
+    """Return the kind of error that one of SQLite's own driver is, as a backup raises it."""
+    number = getattr(error, "sqlite_errorcode", 0)
+    return _SQLITE.get(number & 0xFF, errors.DatabaseUnavailable)
+
+
 def _kind_of(error: exc.DBAPIError) -> type[LookalikeError] | None:
     message = str(error.orig)
     for part, kind in _MESSAGES:

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 
 from backend.catalogue import filter_sql
 from backend.database.engine import Database
-from backend.database.models import ACTIVE, Generation, IndexEntry, Placement, Product
+from backend.database.models import ACTIVE, Generation, IndexEntry, Placement, Product, utcnow
 from backend.filters import Schema
 from backend.merchandising import rules
 from backend.merchandising.rule_set import Rule, RuleSet, read_rule, read_where
+from backend.search import rule_state
 from backend.search.boosting import Boost
 from backend.search.query import Answer, PlacementUsed, Query
 from backend.search.shaping import Shaping
@@ -53,7 +54,7 @@ class RuleTrial:
 def preview(
     db: Database, similar: SimilarProducts, schema: Schema, tried: RuleTrial
 ) -> dict[str, Any]:
-    """Return how many of the lists of drawn products change, with the first examples, as JSON.
+    """Return how many lists of drawn products change, examples, and what is wrong with candidates.
 
     Candidates count as if they were enabled and their period had begun. The products are drawn from
     those that pass a condition of one of the rules, if all have one. Raises InvalidFilter.
@@ -66,7 +67,8 @@ def preview(
         concerned = [*candidates, *(it for it in stored.rules if it.id in named)]
         query = _query(session, _placement(tried, concerned), tried.limit, schema)
         eligible, skus = _draw(session, concerned, tried)
-    after = stored.without(named).also(candidates)
+        after = stored.without(named).also(candidates)
+        problems = rule_state.problems_of(session, candidates, after, schema, now=utcnow())
     lists = [_lists(similar, replace(query, rules=it), skus) for it in (stored, after)]
     changed = [sku for sku in skus if lists[0].get(sku) != lists[1].get(sku)]
     return {
@@ -79,6 +81,9 @@ def preview(
         "examples": [
             {"sku": sku, "before": lists[0][sku], "after": lists[1][sku]}
             for sku in changed[:EXAMPLES]
+        ],
+        "problems": [
+            {"rule": number, **it.document()} for number, own in enumerate(problems) for it in own
         ],
     }
 

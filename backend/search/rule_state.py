@@ -81,6 +81,14 @@ def describe_all(
     return described
 
 
+def problems_of(
+    session: Session, wanted: Sequence[Rule], among: RuleSet, schema: Schema, *, now: datetime
+) -> list[list[RuleProblem]]:
+    """Return what is wrong with each rule, stored or not, where all of `among` act."""
+    found = _Checks(session, among, schema, now).of_all(wanted)
+    return [found[rule.id][:MOST_SHOWN] for rule in wanted]
+
+
 def _state(rule: Rule | None, now: datetime) -> RuleState:
     if rule is None:
         return RuleState.UNREADABLE

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, expect
 from support.browser import DESKTOP, PHONE, Visitor, chromium, visit
 from support.http_server import http_server
+from support.image_files import encoded
 from support.shop import Shop
 
 from backend.api import create_app
@@ -24,6 +26,8 @@ from backend.web import register_web
 pytestmark = pytest.mark.slow
 
 PRODUCTS = 100
+LONG = "long-" + "0123456789" * 8
+"""A sku whose name is one long word, too."""
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
 MOST_BYTES = 150_000
 """Of a page before its images, as they travel."""
@@ -57,6 +61,8 @@ def base(
     )
     with Shop(settings) as shop:
         import_catalogue(shop.db, shop.services.image_store, catalogue)
+        shop.client.put(f"/v1/products/{LONG}", json={"display_name": f"{'Dampfschiff' * 20} Bag"})
+        shop.client.put(f"/v1/products/{LONG}/image", data=encoded(Image.new("RGB", (90, 120))))
         shop.run("index")
         shop.db.write(lambda session: placements.put(session, "short", {"limit": 3}))
         app = create_app(shop.services)
@@ -91,7 +97,7 @@ def test_pages_can_be_used_by_everybody_and_fit_their_screen(
     with visit(browser, base, **options) as visitor:
         visitor.go("/?gender=Women&as=axe")
         first = tiles(visitor, "#grid")[0]
-        for path in ("/?gender=Women&as=axe", f"{first}?as=axe", "/photo"):
+        for path in ("/?gender=Women&as=axe", f"{first}?as=axe", f"/products/{LONG}", "/photo"):
             visitor.go(path)
             assert visitor.violations() == [], path
             assert not visitor.is_too_wide, path

@@ -80,13 +80,13 @@ class QueryReader:
             self.refuse(name, "may be given once")
         return texts[0] if texts else None
 
-    def number(self, name: str, *, least: float, most: float) -> float | None:
-        """Return a finite number in a range."""
+    def number(self, name: str, *, least: float, most: float, advice: str = "") -> float | None:
+        """Return a finite number in a range; what is no number is refused with the advice."""
         text = self.text(name)
         try:
             value = None if text is None else filters.read_number(text)
         except ValueError as error:
-            self.refuse(name, str(error))
+            self.refuse(name, f"{error}{advice}")
             return None
         return value if value is not None and self._in_range(name, value, least, most) else None
 

@@ -201,29 +201,6 @@ def _tried(given: Any, limits: BodyLimits, at: int) -> dict[str, Any]:
     return body.stored(given) | ({} if body.id is None else {"id": body.id})
 
 
-class PreviewExample(Document):
-    """A list that changes: skus, best first."""
-
-    sku: str = Field(description="of the product that it is about")
-    before: list[str]
-    after: list[str]
-
-
-class PreviewAnswer(Document):
-    """How many lists of drawn products would change."""
-
-    eligible: int = Field(
-        description="indexed products that were drawn from: those that pass a condition of the "
-        "rules, if all have one"
-    )
-    sampled: int = Field(description="lists that were compared")
-    changed: int = Field(description="of these, how many would change")
-    placement: str | None
-    limit: int
-    seed: int
-    examples: list[PreviewExample] = Field(description="the first three that would change")
-
-
 RuleProblemCode = TypeAliasType(
     "RuleProblemCode",
     Literal[
@@ -247,6 +224,38 @@ class RuleProblem(Document):
     code: RuleProblemCode
     detail: str
     sku: str | None = Field(None, description="the product that it is about")
+
+
+class CandidateProblem(RuleProblem):
+    """What is wrong with a rule that is tried."""
+
+    rule: int = Field(description="its place in `rules`, from 0")
+
+
+class PreviewExample(Document):
+    """A list that changes: skus, best first."""
+
+    sku: str = Field(description="of the product that it is about")
+    before: list[str]
+    after: list[str]
+
+
+class PreviewAnswer(Document):
+    """How many lists of drawn products would change."""
+
+    eligible: int = Field(
+        description="indexed products that were drawn from: those that pass a condition of the "
+        "rules, if all have one"
+    )
+    sampled: int = Field(description="lists that were compared")
+    changed: int = Field(description="of these, how many would change")
+    placement: str | None
+    limit: int
+    seed: int
+    examples: list[PreviewExample] = Field(description="the first three that would change")
+    problems: list[CandidateProblem] = Field(
+        [], description="why candidates do not do, or not wholly do, what they say"
+    )
 
 
 class RuleDocument(Document):

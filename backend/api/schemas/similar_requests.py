@@ -181,7 +181,7 @@ def read_query(
     min_match = reader.number("min_match", least=0, most=1) if scored else None
     text = _text(reader) if scored else None
     text_weight = reader.number("text_weight", least=0, most=1) if scored else None
-    colour = reader.number("colour", least=0, most=1) if scored else None
+    colour = _colour(reader) if scored else None
     explain = reader.flag("explain")
     box = read_box(reader) if with_image else None
     shaping = read_shaping(reader, fields, compared=compared)
@@ -211,6 +211,11 @@ def _text(reader: QueryReader) -> str | None:
         reader.refuse("text", f"takes 1 to {LONGEST} characters")
         return None
     return text
+
+
+def _colour(reader: QueryReader) -> float | None:
+    advice = ", which is how much colour counts; base_colour filters by a colour"
+    return reader.number("colour", least=0, most=1, advice=advice)
 
 
 def shows_images(fields: Collection[str]) -> bool:

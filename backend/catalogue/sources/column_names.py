@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Final
 
 from backend.catalogue.drafts import FIELDS
 from backend.catalogue.sources.columns import Columns
 from backend.catalogue.sources.further_names import FURTHER_NAMES
 from backend.catalogue.sources.money import COMMA, POINT, PriceColumn
+from backend.catalogue.sources.price_names import price_name
 from backend.errors import ConfigurationError, UnreadableCatalogue
 
 _ALSO: Final[Mapping[str, Sequence[str]]] = {  # in addition to the field's own name
@@ -63,6 +65,8 @@ def match(
     attributes = {name: at for at, name in enumerate(header) if name and at not in fields.values()}
     _find_further(by_name, fields, {"in_stock": _STOCK})
     _find_further(by_name, fields, further)
+    if is_any_shops:
+        _find_price_with_currency(header, fields)
     if "price" in fields:
         fields["price"] = fields.pop("price")  # behind the currency
     for name in numeric:
@@ -101,11 +105,28 @@ def _find_further(
             fields[ours] = found
 
 
+def _find_price_with_currency(header: Sequence[str], fields: dict[str, int]) -> None:
+    """Give a column such as `price_eur` to the price, if that has none."""
+    if "price" not in fields:
+        bare = [(at, name) for at, name in enumerate(header) if "(" not in name]
+        named = ((at, *price_name(name)) for at, name in bare)
+        free = (at for at, price, code in named if code and price in names_of("price"))
+        if (found := next((at for at in free if at not in fields.values()), None)) is not None:
+            fields["price"] = found
+
+
 def names_a_sku(header: Sequence[str]) -> bool:
     """Tell whether a row can be a header: one of its names is that of a sku."""
     names = {plain(part) for name in header for part in (name, *_LANGUAGES.split(name))}
     known = ("sku", *_ALSO["sku"], *FURTHER_NAMES["sku"])
     return sum(map(bool, header)) > 1 and not names.isdisjoint(map(plain, known))
+
+
+@cache
+def names_of(ours: str) -> frozenset[str]:
+    """Return all names of a field that are known, as `plain` writes them."""
+    stock = _STOCK if ours == "in_stock" else ()
+    return frozenset(map(plain, (ours, *_ALSO.get(ours, ()), *stock, *FURTHER_NAMES.get(ours, ()))))
 
 
 def _without_sku(header: Sequence[str], found: str, delimiter: str) -> str:

@@ -15,10 +15,11 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_lines import Line, Lines
 from backend.catalogue.sources.decimal_commas import with_whole_amounts
-from backend.catalogue.sources.encodings import Packing, open_lines
+from backend.catalogue.sources.encodings import open_lines
 from backend.catalogue.sources.feed import NoProduct, Reject, RowWarning, WarningKind
 from backend.catalogue.sources.files import DAMAGED
 from backend.catalogue.sources.no_products import RULE_BEGINS, is_remark, is_rule
+from backend.catalogue.sources.packing import Packing
 from backend.errors import UnreadableCatalogue
 
 LONGEST_VALUE: Final = 500_000  # characters

@@ -25,9 +25,14 @@ _AMOUNTS: Final = re.compile(
 )
 
 
+def names_an_amount(name: str) -> bool:
+    """Tell whether a column or an element holds money, by its name."""
+    return bool(_AMOUNTS.search(plain(name)))
+
+
 def columns_of_amounts(names: Sequence[str], price: int | None) -> list[int]:
     """Return the columns that hold money, by their names."""
-    return [at for at, name in enumerate(names) if at == price or _AMOUNTS.search(plain(name))]
+    return [at for at, name in enumerate(names) if at == price or names_an_amount(name)]
 
 
 def are_divided(rows: Sequence[str], header: Header, amounts: Sequence[int]) -> bool:

@@ -14,7 +14,7 @@ from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.error_answers import said_error
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.json_shapes import rows_of_columns
-from backend.catalogue.sources.nested_variants import skus_within, variants_of
+from backend.catalogue.sources.nested_variants import LISTS, skus_within, variants_of
 from backend.catalogue.sources.table import Table
 from backend.errors import UnreadableCatalogue
 
@@ -46,6 +46,7 @@ class NamedRecords(Table):
 
     _has_variants = False
     """Whether a record may hold a list of its variants."""
+    _keeps_ids = False  # a product with an id is one, as with a sku; nothing is by columns
     _are_split = False  # one of the file did
 
     def _each(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
@@ -54,17 +55,23 @@ class NamedRecords(Table):
         for record in self._parse(stream):
             if not self._has_variants or isinstance(record, Reject):
                 yield record
-            elif variants := variants_of(record.values) or rows_of_columns(record.values):
+            elif variants := self._within(record.values):
                 self._are_split = True
                 for values in variants:
                     yield record._replace(values=values)
             elif self._are_split and not record.values.get("sku") and record.values.get("id"):
                 yield record._replace(values={**record.values, "sku": record.values["id"]})
-            elif may_tell and (others := skus_within(record.values)):
+            elif may_tell and (others := skus_within(record.values, by_id=self._keeps_ids)):
                 may_tell = False
                 yield record._replace(warnings=(*record.warnings, _kept(others)))
             else:
                 yield record
+
+    def _within(self, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the products in a record: its variants, or the rows of its columns."""
+        if self._keeps_ids:
+            return variants_of(values, ("items",) if values.get("id") else LISTS)
+        return variants_of(values) or rows_of_columns(values)
 
     def _read_header(self) -> Header:
         names: dict[str, None] = {}

@@ -6,24 +6,25 @@ of GraphQL has `edges` and `nodes` around the variants.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-_LISTS: Final = ("variants", "skus", "items")
+LISTS: Final = ("variants", "skus", "items")
 _GROUPS: Final = ("group_id", "handle", "id", "product_id")
 _PARENTS: Final = ("id", "title", "name", "handle")
 """Names that mean the product; the variant's own value is kept as `variant_…`."""
 _IMAGES: Final = ("image", "images", "featured_image", "featuredImage")
 
 
-def variants_of(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+def variants_of(item: Mapping[str, Any], names: Sequence[str] = LISTS) -> list[dict[str, Any]]:
     """Return one object for each variant; empty if the item has a sku or no variant has one.
 
-    A variant takes the product's values where it has none. `group_id` is the product's.
+    `names` are those of the lists of variants. A variant takes the product's values where it has
+    none. `group_id` is the product's.
     """
     if item.get("sku"):
         return []
-    for name in _LISTS:
+    for name in names:
         found = [*_nodes(item.get(name))]
         if any(variant.get("sku") for variant in found):
             product = {key: value for key, value in item.items() if key != name}
@@ -31,17 +32,19 @@ def variants_of(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     return []
 
 
-def skus_within(item: Mapping[str, Any]) -> list[str]:
-    """Return the skus of variants in a product that has another sku itself."""
-    own = item.get("sku")
-    found = (it.get("sku") for name in _LISTS for it in _nodes(item.get(name))) if own else ()
+def skus_within(item: Mapping[str, Any], *, by_id: bool) -> list[str]:
+    """Return the skus of variants in a product that has another sku, or id, itself."""
+    own = item.get("sku") or (by_id and item.get("id"))
+    found = (it.get("sku") for name in LISTS for it in _nodes(item.get(name))) if own else ()
     return [sku for sku in found if isinstance(sku, str) and sku not in ("", own)]
 
 
 def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
     """Yield the objects of a list, also out of `nodes` and of `edges` with a `node` each."""
     if isinstance(value, Mapping):
-        value = value.get("nodes") or value.get("edges")
+        only = next(iter(value.values())) if len(value) == 1 else None  # `<variants><variant>`
+        value = value.get("nodes") or value.get("edges") or only
+        value = [value] if isinstance(value, Mapping) else value
     for each in value if isinstance(value, list) else ():
         node = each.get("node", each) if isinstance(each, Mapping) else None
         if isinstance(node, Mapping):

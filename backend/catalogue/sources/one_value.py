@@ -35,5 +35,7 @@ def _of_object(field: str, cell: Mapping[str, Any]) -> Any:
     named = next((cell[key] for key in _NAMED if cell.get(key)), None)
     if named is not None:
         return one_value(field, named)
+    if len(cell) == 1:  # `{"language": ["Tee", "Maglietta"]}`
+        return one_value(field, next(iter(cell.values())))
     are_texts = bool(cell) and all(isinstance(value, str) for value in cell.values())
     return next(filter(None, cell.values()), None) if are_texts else cell

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -20,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 import qdrant_edge as qe
 
-from backend.filters import Scalar, Schema, Where
+from backend.filters import OPEN_PREFIX, Scalar, Schema, Where
 from backend.filters.check import check, check_facet
 from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector, VectorIndex
 from backend.vectors.edge.copy import scroll_claims
@@ -54,6 +55,11 @@ from backend.vectors.translate import (
 
 REMEMBERED_BYTES: Final = 16 * 2**20
 """Of queries by vectors, about: each takes its vector twice, in float32."""
+
+READ_FOR_EACH: Final = 10
+"""Up to so many points for each value that a filter names, the points are read to count values. The
+engine's facet compares each point with each value: of 24 values with 60 points it took 0.89 ms, to
+read them 0.33; of 96 with 219, 10.1 and 1.2 (20,000 points, processor time)."""
 
 ESTIMATED_SECONDS: Final = 5.0
 """How long it is kept how many points pass a filter: it only decides how to search."""
@@ -296,9 +302,28 @@ class EdgeIndex(VectorIndex):
     ) -> list[tuple[Scalar, int]]:
         check_facet(field, self._schema)
         passing = self._filter(where, first_only=several)
+        named = len(where[field].any_of) if where and field in where else 0
+        is_column = not field.startswith(OPEN_PREFIX)  # which has one value
+        if named and is_column and self._estimate(passing) <= READ_FOR_EACH * named:
+            counts = self._count_read(field, passing, most=2 * READ_FOR_EACH * named)
+            if counts is not None:
+                return sort_counts(counts.items())[:limit]
         request = qe.FacetRequest(key=path(field), limit=limit, exact=True, filter=passing)
         with self.store.using() as shard:
             return sort_counts((hit.value, hit.count) for hit in shard.facet(request).hits)
+
+    def _count_read(
+        self, field: str, passing: qe.Filter | None, *, most: int
+    ) -> Mapping[Scalar, int] | None:
+        """Count the values of a field by reading the points; None where more than `most` pass."""
+        request = qe.ScrollRequest(
+            limit=most, filter=passing, with_payload=qe.PayloadSelector.Include([field])
+        )
+        with self.store.using() as shard:
+            points, following = shard.scroll(request)
+        if following is not None:
+            return None
+        return Counter([point.payload[field] for point in points if point.payload])
 
     def count(self, where: Where | None = None, *, several: bool = False) -> int:
         passing = self._filter(where, first_only=several)

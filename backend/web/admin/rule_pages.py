@@ -13,11 +13,13 @@ from backend.api.context import filterable, services
 from backend.api.schemas.query import read_id
 from backend.api.scopes import requires_scope
 from backend.database.models import Product, RuleRow, utcnow
+from backend.filters import Schema
 from backend.merchandising import placements, rules
 from backend.search import rule_preview, rule_state
 from backend.search.rule_preview import RuleTrial
 from backend.search.rule_state import RuleState
 from backend.web.admin.comparison import ComparedRow, SheetProduct, sheet_product
+from backend.web.admin.filter_lines import write_filter
 from backend.web.admin.sections import blueprint, show
 
 
@@ -53,7 +55,17 @@ def show_rule_preview(id: str) -> str:
 
 
 def _described(session: Session, rows: Sequence[RuleRow]) -> list[dict[str, Any]]:
-    return rule_state.describe_all(session, rows, filterable(), now=utcnow())
+    schema = filterable()
+    found = rule_state.describe_all(session, rows, schema, now=utcnow())
+    return [
+        it | {name: _lines(it["settings"].get(name), schema) for name in ("filter", "condition")}
+        for it in found
+    ]
+
+
+def _lines(given: Any, schema: Schema) -> list[str]:
+    """Return a filter as the form of a rule shows it, a condition each."""
+    return write_filter(given, schema).splitlines()
 
 
 def as_rows(

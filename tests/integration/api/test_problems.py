@@ -107,6 +107,25 @@ def test_an_unknown_parameter_is_422_and_names_the_allowed_ones(client: FlaskCli
         assert name in fault["detail"]
 
 
+def test_a_name_that_is_not_known_is_answered_with_the_nearest_one(client: FlaskClient) -> None:
+    asked = client.get("/v1/products?base_color=red&pagesize=2").json
+    stored = client.put("/v1/products/1", json={"name": "Shirt"}).json
+    searched = client.post("/v1/similar", json={"sku": "1", "image_url": "a"}).json
+    filtered = client.post("/v1/similar", json={"sku": "1", "filter": {"color": "red"}}).json
+
+    assert "no such parameter; the nearest is base_colour; allowed: " in asked["detail"]
+    assert "nearest" not in asked["errors"][1]["detail"]
+    assert stored["detail"] == "name: there is no such field; the nearest is display_name"
+    assert stored["errors"][0]["detail"].count("the nearest is") == 1
+    assert "no such member; the nearest is image_uri; allowed: " in searched["detail"]
+    assert "unknown field 'color'; the nearest is base_colour; allowed: " in filtered["detail"]
+
+
+def test_a_colour_by_name_is_told_from_the_weight_of_colour(client: FlaskClient) -> None:
+    refused = client.get("/v1/products/1/similar?colour=Red").json
+    assert "base_colour filters by a colour" in refused["detail"]
+
+
 def test_an_unforeseen_error_is_500_and_tells_only_the_log(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

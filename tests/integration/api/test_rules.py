@@ -353,6 +353,10 @@ def test_commands_store_list_and_try_rules(run_command: Callable[..., Result]) -
     assert json.loads(run("rules", "show", id_).stdout)["settings"]["position"] == 3
     for wrong in ("{", "[]", '{"action": "pin"}', '{"action": "hide", "filter": {"sole": "x"}}'):
         run("rules", "add", wrong, code=1)
+    unknown = run("rules", "add", '{"action": "pin", "sku": "1"}', code=1)
+    assert "sku: there is no such member; the nearest is skus; allowed: " in str(unknown.exception)
+    no_json = run("rules", "add", "pin 1", code=1)
+    assert 'write it as \'{"action": "hide"' in str(no_json.exception)
     assert f"Removed rule {id_}" in run("rules", "remove", id_).stdout
     run("rules", "remove", id_, code=1)
     changes = json.loads(run("rules", "history", id_, "--json").stdout)["items"]
@@ -361,4 +365,6 @@ def test_commands_store_list_and_try_rules(run_command: Callable[..., Result]) -
     assert "There are no rules" in run("rules", "list").stdout
     tried = json.loads(run("rules", "preview", pin, "--sample", "5", "--json").stdout)
     assert (tried["sampled"], tried["changed"]) == (0, 0)
-    assert "0 of 0 lists change" in run("rules", "preview", f"[{pin}]").stdout
+    said = run("rules", "preview", f"[{pin}]").stdout
+    assert "0 of 0 lists change" in said
+    assert "Problem: nobody: no product has this sku" in said

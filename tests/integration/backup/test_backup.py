@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +39,11 @@ from backend.errors import (
 )
 from backend.metrics.snapshots import Publisher
 from backend.settings import Settings
+
+UNSHARE = shutil.which("unshare")
+MAY_MOUNT = UNSHARE is not None and not subprocess.call(
+    [UNSHARE, "--mount", "true"], stderr=subprocess.DEVNULL
+)
 
 
 @pytest.fixture
@@ -420,6 +428,73 @@ def test_a_damaged_catalogue_is_not_backed_up(four: Settings, folder: Path) -> N
     with pytest.raises(UnusableBackup, match="damaged"):
         backup.save(four, folder)
     assert not (folder / "manifest.json").exists()
+
+
+def lose_the_second_half(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def spoil_the_header(file: Path) -> None:
+    with file.open("r+b") as content:
+        content.write(b"\xff" * 100)
+
+
+def spoil_the_first_page(file: Path) -> None:
+    with file.open("r+b") as content:
+        content.seek(100)
+        content.write(b"\xff" * 3900)
+
+
+def be_no_database(file: Path) -> None:
+    file.write_text("no database")
+    file.with_name(f"{file.name}-wal").write_bytes(b"\xff" * 9000)
+
+
+@pytest.mark.parametrize(
+    "damage", [lose_the_second_half, spoil_the_header, spoil_the_first_page, be_no_database]
+)
+def test_a_backup_takes_the_place_of_a_catalogue_that_cannot_be_read(
+    four: Settings, folder: Path, damage: Callable[[Path], None]
+) -> None:
+    backup.save(four, folder)
+    before = backup.check(folder)
+    damage(four.data_dir / "lookalike.sqlite")
+    with pytest.raises(UnusableBackup, match="lookalike restore"):
+        backup.save(four, folder)
+    assert backup.check(folder) == before, "the backup before is gone"
+    backup.restore(four, folder, force=True)
+    with Shop(four) as restored:
+        settle(restored)
+        assert len(prices(restored)) == 4
+
+
+@pytest.mark.skipif(not MAY_MOUNT, reason="mounts a small disk")
+def test_a_backup_that_finds_no_room_says_where_and_leaves_nothing_of_itself(
+    four: Settings, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = f"{Path(sys.executable).with_name('lookalike')} backup {disk}/backup"
+    script = f"""
+        mount -t tmpfs -o size=100k tmpfs {disk}
+        {command}; echo ended with $?
+        ls {disk}/backup
+        mount -o remount,size=10m {disk}
+        {command}; echo ended with $?
+    """
+    ran = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script],
+        env={**os.environ, "LOOKALIKE_DATA_DIR": str(four.data_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (said,) = [line for line in ran.stderr.splitlines() if line.startswith("lookalike:")]
+    assert "make room" in said
+    assert str(disk / "backup") in said
+    first, *left, last = [line for line in ran.stdout.splitlines() if "Backed up" not in line]
+    assert (first, last) == ("ended with 1", "ended with 0")
+    assert not [name for name in left if name.startswith(("draft", "catalogue", "manifest"))]
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,14 @@ def test_lists_are_shaped_as_over_rest(run: Run) -> None:
     assert len(skus(run("red", "--placement", "one", "--min-match", "0.5", "--json"))) == 1
 
 
+def test_the_table_shows_what_boosts_have_added(run: Run) -> None:
+    plain = run("red").stdout
+    boosted = run("red", "--boost", "price:0.5:0:1").stdout
+    assert "added" not in plain
+    assert "added" in boosted
+    assert "+0.500" in boosted
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -290,6 +290,26 @@ def test_a_preview_says_what_the_stored_rule_then_does(ruled: tuple[Shop, Oracle
     assert (same["changed"], same["examples"]) == (0, [])
 
 
+def test_a_preview_names_what_is_wrong_with_its_candidates(ruled: tuple[Shop, Oracle]) -> None:
+    shop, _ = ruled
+    add(shop, action="hide", filter={"gender": "Men"})
+    hidden = next(
+        it["sku"] for it in shop.client.get("/v1/products?gender=Men&in_stock=true").json["items"]
+    )
+    rules = [
+        {"action": "boost", "filter": {"gender": "Men"}},
+        {"action": "hide", "filter": {"brand": "Nobody's"}, "placement": "nowhere"},
+        {"action": "pin", "skus": ["nobody", hidden], "ends_at": "2020-01-01T00:00:00Z"},
+    ]
+    shown = shop.client.post(f"{URL}:preview", json={"rules": rules, "sample": 1}).json
+    assert [(it["rule"], it["code"], it["sku"]) for it in shown["problems"]] == [
+        (1, "unknown-placement", None),
+        (1, "no-match", None),
+        (2, "unknown-product", "nobody"),
+        (2, "hidden", hidden),
+    ]
+
+
 def test_a_preview_draws_from_what_the_condition_concerns(ruled: tuple[Shop, Oracle]) -> None:
     shop, oracle = ruled
     condition = {"master_category": "Footwear"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -694,6 +695,32 @@ def test_facets_count_the_values_that_there_are_most_frequent_first(shop: Vector
         ("Boys, Girls", 1),
         ("Women", 1),
     ]
+
+
+def test_named_values_are_counted_alike_whether_they_have_few_points_or_many(
+    index: VectorIndex,
+) -> None:
+    """Groups of three, one of 150; of each, two of three are in stock."""
+    points = [a_point(n, gender=f"g{min(n // 3, 50)}", in_stock=n % 3 > 0) for n in range(300)]
+    index.upsert(points)
+    many = [f"g{n}" for n in range(40)]
+    for named in (["g0"], ["g1", "g7", "nobody"], ["g50"], ["g2", "g50"], many):
+        where = {"gender": Condition(any_of=tuple(named)), "in_stock": Condition(any_of=(True,))}
+        counts = Counter(
+            it.payload["gender"]
+            for it in points
+            if it.payload["gender"] in named and it.payload["in_stock"]
+        )
+        expected = sorted(counts.items(), key=lambda it: (-it[1], it[0]))
+        assert index.facet("gender", where=where) == expected
+        assert index.facet("gender", where=where, limit=1) == expected[:1]
+
+
+def test_named_values_of_a_declared_attribute_are_counted(index: VectorIndex) -> None:
+    fabrics = ["silk", ["wool", "silk"], "linen"]
+    index.upsert([a_point(n, attributes={"fabric": it}) for n, it in enumerate(fabrics)])
+    where = {"attributes.fabric": Condition(any_of=("silk",))}
+    assert ("silk", 2) in index.facet("attributes.fabric", where=where)
 
 
 def test_a_declared_attribute_has_facets(index: VectorIndex) -> None:

@@ -392,3 +392,18 @@ def test_with_keys_a_photograph_needs_the_token_of_the_session(wardrobe: Shop) -
         for headers in ({}, {"X-Csrf-Token": "0" * 64}, {"X-Csrf-Token": token})
     ]
     assert codes == [403, 403, 200]
+
+
+def test_a_product_says_what_rules_have_done_to_it(wardrobe: Shop, browser: FlaskClient) -> None:
+    rules = [
+        {"action": "boost", "skus": ["0003"], "weight": 0.25},
+        {"action": "pin", "skus": ["0005"]},
+    ]
+    made = [wardrobe.client.post("/v1/admin/rules", json=it).json for it in rules]
+    similar = part(read(browser, "/products/0001"), "similar")
+    for it in made:
+        wardrobe.client.delete(f"/v1/admin/rules/{it['id']}")
+
+    assert skus_in(similar)[0] == "0005"
+    assert f"Pinned by rule {made[1]['id']}" in similar
+    assert "+0.25" in similar

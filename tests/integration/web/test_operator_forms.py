@@ -95,6 +95,9 @@ def test_a_rule_is_made_changed_and_removed(stocked: Shop, browser: OperatorBrow
             "enabled": False,
         }
     ]
+    listed = text_of(browser.read("/rules"))
+    assert "what passes gender=Men,Women and brand_not=Acme\\, Ltd by 0.2" in listed
+    assert "in lists of products that pass year_gte=2011 and year_lt=2013" in listed
     form = browser.read(f"/rules/{number}")
     assert "gender=Men,Women\nbrand_not=Acme\\, Ltd</textarea>" in form
     assert "year_gte=2011\nyear_lt=2013</textarea>" in form
