@@ -8,7 +8,6 @@ from typing import Any, Final, TypeAlias
 
 from backend.database.models import Generation, utcnow
 from backend.database.reader import Reader
-from backend.filters.matching import matcher
 from backend.search import statements
 from backend.search.candidate_rows import CandidateColumns, complete
 from backend.search.collecting import Collecting, collect
@@ -72,11 +71,12 @@ class ListSearch:
         if not query.ruling.pins:
             return
         shown = query.after.shown if query.after else ()
+        passes = row_matcher(query.where, query.schema)
         pinning = Pinning(
             ruling=query.ruling,
             candidates=candidates,
             weighed=self.weighed,
-            passes=matcher(query.where, query.schema) if query.where else None,
+            passes=passes.judge if passes else None,
             excluded={*self.exclude, *shown},
             limit=query.limit,
             offset=len(shown),
