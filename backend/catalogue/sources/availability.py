@@ -63,8 +63,8 @@ _WORDS_OUT: Final = """
     ikke tilgjengelig, ei saatavilla, nu este pe stoc, ni na zalogi, ni dobavljivo, otsas, läbi,
     nėra, nėra sandėlyje, neturime, nav, nav noliktavā, nav pieejams, nema na stanju, nedostupno,
     rasprodano, razprodano, нема на стању, ekki til, uppselt, нет в продаже, غير موجود, غير متاح,
-    לא זמין, niet in voorraad, 품절, 재고없음, غير متوفر, אזל, לא במלאי, temporarily sold out,
-    no longer sold, waitlist,
+    לא זמין, niet in voorraad, vorbestellt, 품절, 재고없음, غير متوفر, אזל, לא במלאי,
+    temporarily sold out, no longer sold, waitlist,
     unavailable online, archived, inactive, disabled, zeitweise ausverkauft, derzeit ausverkauft,
     vorübergehend ausverkauft, nicht mehr lieferbar, nicht mehr verfügbar, bald verfügbar, bald
     lieferbar, rupture temporaire, bientôt disponible, temporalmente agotado, próximamente,

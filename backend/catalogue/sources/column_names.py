@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
+from itertools import count
 from typing import Final
 
 from backend.catalogue.drafts import FIELDS
@@ -62,7 +63,7 @@ def match(
     _find_further(by_name, fields, {"sku": further.get("sku", ())})
     if "sku" not in fields:
         raise UnreadableCatalogue(_without_sku(header, found, delimiter))
-    attributes = {name: at for at, name in enumerate(header) if name and at not in fields.values()}
+    attributes = _attributes(header, fields)
     _find_further(by_name, fields, {"in_stock": _STOCK})
     _find_further(by_name, fields, further)
     if is_any_shops:
@@ -77,6 +78,21 @@ def match(
         prices=PriceColumn(given=decimal, default=COMMA if delimiter == ";" else POINT),
         numeric=frozenset(numeric),
     )
+
+
+def _attributes(header: Sequence[str], fields: Mapping[str, int]) -> dict[str, int]:
+    """Return the columns that are attributes, by name.
+
+    Of several with one name the last one keeps it, and those before it are numbered: `size_1`.
+    """
+    free = [(at, name) for at, name in enumerate(header) if name and at not in fields.values()]
+    last = {name: at for at, name in free}
+    found: dict[str, int] = {}
+    for at, name in free:
+        numbered = (f"{name}_{number}" for number in count(1))
+        taken = last.keys() | found.keys()
+        found[name if last[name] == at else next(it for it in numbered if it not in taken)] = at
+    return found
 
 
 def _check_fields(given: Mapping[str, str]) -> None:

@@ -61,7 +61,10 @@ def _year(text: str) -> int | None:
 
 def price_of(cell: Mapping[str, Any]) -> Any:
     """Return the amount and the currency of an object, `{"value": "9.50", "currency": "EUR"}`."""
-    amount = next((cell[key] for key in ("value", "amount", "gross", "price") if key in cell), None)
+    amounts = [cell[key] for key in ("value", "amount", "gross", "price") if key in cell]
+    if not amounts:
+        return dict(cell) or None  # such as `{"cents": 990}`, which is then no price
+    amount = amounts[0]
     code = next((cell[key] for key in ("currency", "currencyCode") if cell.get(key)), None)
     return f"{as_text(amount)} {code}" if isinstance(code, str) and as_text(amount) else amount
 

@@ -45,7 +45,9 @@ _NAMES: Final = {
     "price_ex_tax, rrp, msrp, mrp, our_price, base_price, prix_de_vente_ttc, prix_vente_ttc, "
     "prix_public, tarif, precio_de_venta, precio_con_iva, prezzo_di_vendita, prezzo_ivato, "
     "preço_de_venda, cena_sprzedaży, cena_s_dph, eladási_ár, preț, satış_fiyatı, harga, giá, "
-    "τιμή, розничная_цена, kaina, cijena, hind, السعر, מחיר, verð",
+    "τιμή, розничная_цена, cena_regularna, preço_normal, precio_normal, běžná_cena, "
+    "normalpreis, normalpris, ordinarie_pris, prezzo_di_listino, kaina, cijena, hind, "
+    "السعر, מחיר, verð",
     "currency": "price_currency, currency_id, currency_iso, währung, waehrung, devise, moneda, "
     "valuta, waluta, měna, валюта",
     "base_colour": "color_name, colour_name, farbe, grundfarbe, couleur, colore, cor, kleur, "
@@ -68,7 +70,8 @@ _NAMES: Final = {
     "afbeelding, afbeeldingen, zdjęcie, zdjęcia, obrázek, obrazek, kép, изображение, изображения, "
     "картинка, фото, 画像, 画像url, 商品画像, 图片, 主图, 이미지, image_principale, "
     "photo_principale, imagen_principal, főkép, kuva, resim, resim_url, görsel, gambar, hình_ảnh, "
-    "εικόνα, billede, billeder, imagine, imagini, снимка, slika, slike, nuotrauka, pilt, attēls, "
+    "εικόνα, imagens, imágenes, obrazki, obrázky, képek, kuvat, зображення, görseller, "
+    "billede, billeder, imagine, imagini, снимка, slika, slike, nuotrauka, pilt, attēls, "
     "الصورة, תמונה, imgs, pictures, gallery, image_list, image_gallery, mime_info",
     "in_stock": "stock_level, current_stock_level, current_stock, stock_qty, inventory, "
     "available, available_quantity, qty_available, bestand, lagerbestand, lager, lagermenge, "
@@ -76,12 +79,16 @@ _NAMES: Final = {
     "cantidad, existencias, disponibilità, quantità, giacenza, disponibilidade, quantidade, "
     "estoque, voorraad, stan, stan_magazynowy, dostępność, dostupnost, készlet, наличие, остаток, "
     "наявність, 在庫, 在庫数, 库存, 재고, lagersaldo, lagerstatus, antal, varasto, varastosaldo, "
-    "stoc, stok, stok_adedi,  απόθεμα, διαθεσιμότητα, наличност, zaliha, likutis, laoseis, "
+    "stoc, stok, stok_adedi,  na_stanie, em_estoque, skladem, vorrätig, en_stock, "
+    "in_magazzino, op_voorraad,  απόθεμα, διαθεσιμότητα, наличност, zaliha, likutis, laoseis, "
     "krājumi, tồn_kho, المخزون, מלאי, stok_miktarı",
+    "year": "jahr, modelljahr, model_year, année, año, anno, ano, jaar, rok, год, рік, 年",
+    "season": "saison, temporada, stagione, estação, seizoen, sezon, sezona, сезон, säsong, sæson",
     "article_type": "category_path, category, categories, category_name, category_text, "
     "product_category, product_type, kategorie, kategorien, warengruppe, produktkategorie, "
     "catégorie, catégories, categoría, categorías, categoria, categorie, categorieën, kategoria, "
-    "kategorie_produktu, категория, категорія, カテゴリ, カテゴリー, 类目, 分类, 카테고리, "
+    "kategorie_produktu, категория, категорія, категории, категорії, categorias, kategoriák, "
+    "kategorijos, カテゴリ, カテゴリー, 类目, 分类, 카테고리, "
     "kategorier, kategori, kategoriat, kategória, tuoteryhmä, varegruppe, varugrupp, famille, "
     "rayon, famiglia, reparto, familia, sección, kategoria_produktu, κατηγορία, type",
 }

@@ -200,6 +200,7 @@ class Table:
             ):
                 yield last
             is_broken = isinstance(last, Reject) and not isinstance(last, NoProduct)
+            lines.is_closed |= isinstance(last, NoProduct)  # a remark ends the file
             self._cut_off = lines.cut_off(is_broken=is_broken, proven=self._files.proves_the_end)
 
     def _amounts(self, lines: Lines, header: Header) -> tuple[Sequence[int], bool]:

@@ -65,6 +65,45 @@ def test_what_is_not_one_year_is_left_out_with_a_warning(tmp_path: Path, cell: s
     assert any("not a year" in warning for warning in warnings)
 
 
+def test_an_amount_in_parentheses_is_below_0(tmp_path: Path) -> None:
+    found, warnings = fields(tmp_path, "price", "(5,00)")
+    assert "price" not in found
+    assert any("below 0" in warning for warning in warnings)
+
+
+def test_columns_of_one_name_are_all_kept(tmp_path: Path) -> None:
+    row = read(tmp_path, "sku,size,size,size,size_2,color,color\nA,S,M,L,x,Red,Blue\n")[0]
+    assert isinstance(row, FeedRow)
+    kept = {"size": "L", "size_1": "S", "size_3": "M", "size_2": "x", "color": "Blue"}
+    assert row.fields["attributes"] == kept
+    assert row.fields["base_colour"] == "Red"
+
+
+@pytest.mark.parametrize("name", ["Jahr", "année", "model year"])
+def test_a_year_has_names_in_further_languages(tmp_path: Path, name: str) -> None:
+    assert fields(tmp_path, name, "2024")[0]["year"] == 2024
+
+
+def test_a_note_behind_the_last_column_is_no_part_of_the_name(tmp_path: Path) -> None:
+    first, second = read(tmp_path, "sku,name,price\nA,Tee,1,note\nB,Cap, red,2\n")
+    assert isinstance(first, Reject)
+    assert (first.sku, "4 values" in first.reason) == ("A", True)
+    assert isinstance(second, FeedRow)
+    assert (second.fields["display_name"], second.fields["price"]) == ("Cap, red", 2.0)
+
+
+def test_a_price_in_an_unknown_shape_has_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "feed.json"
+    path.write_text(
+        '[{"sku": "A", "price": {"cents": 990}}, {"sku": "B", "price": {"value": null}}]'
+    )
+    with closing(open_source(path)) as source:
+        first, second = (row for row in source.read() if isinstance(row, FeedRow))
+    assert "price" not in first.fields
+    assert any("cents" in warning for warning in first.warnings)
+    assert second.fields["price"] is None
+
+
 ONE, TWO = "https://s.example/1.jpg", "https://s.example/2.jpg"
 
 
