@@ -320,6 +320,8 @@ def test_a_job_knows_its_rate_and_how_long_it_will_take(any_db: Database) -> Non
     job = read(any_db, job_id)
     assert job.rate == pytest.approx(10, rel=0.5)  # 100 in the 10 seconds since the last look
     assert jobs.seconds_left(job) == pytest.approx(80, rel=0.5)
+    job.rate = 1e-9
+    assert jobs.seconds_left(job) is None, "it stands still"
 
 
 def test_jobs_are_listed_the_newest_first(any_db: Database) -> None:
