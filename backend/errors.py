@@ -402,6 +402,14 @@ class IndexGone(IndexUnavailable):
     code = "index-gone"
 
 
+class IndexFull(IndexUnavailable):
+    """The disk of the embedded index has no room; what waits is written when there is some."""
+
+
+class IndexDamaged(IndexUnavailable):
+    """The files of the embedded index are damaged; `lookalike verify --fix` fills a new one."""
+
+
 class IndexRefused(ConfigurationError):
     """The vector store refuses what it is asked to do; trying the same again does not help."""
 

@@ -35,6 +35,10 @@ USE_RESOLUTION: Final = timedelta(minutes=10)
 """How exact `last_used_at` is: it is written at most once in this time."""
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+UNUSABLE: Final = (
+    "the API key is unknown, revoked or expired; `lookalike keys list` shows the keys that can "
+    "be used"
+)
 _TOKEN: Final = re.compile(r"(lk_[0-9a-f]{12})_[0-9a-f]{64}")
 
 
@@ -103,10 +107,10 @@ def check(session: Session, token: str) -> KeyInfo:
     shape = _TOKEN.fullmatch(token)
     row = _find(session, shape[1]) if shape else None
     if row is None or not hmac.compare_digest(row.digest, digest(token)):
-        raise InvalidKey
+        raise InvalidKey(UNUSABLE)
     key = _read(row, clock.now(session))
     if key.state != "live":
-        raise InvalidKey(prefix=key.prefix, state=key.state)
+        raise InvalidKey(UNUSABLE, prefix=key.prefix, state=key.state)
     return key
 
 

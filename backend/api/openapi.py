@@ -41,11 +41,13 @@ INFO: Final = Info(
     description=(
         "What looks like this? Products come in by PUT, and a moment later they are found by "
         "their images.\n\n"
-        "**Filters.** A repeated parameter, or commas, mean any-of; a backslash escapes a comma. "
-        f"`<field>_not` excludes; `_gte _gt _lte _lt` bound numbers; `{OPEN_PREFIX}<name>` is any "
-        "open attribute, declared as a facet or not. The parameter `filter` takes the same as "
-        "JSON: "
-        '`{"gender": ["Women"], "base_colour": {"not": ["Red"]}, "year": {"gte": 2012}}`.\n\n'
+        "**Filters**\n\n"
+        "- `base_colour=Red,Blue` finds both; so does `base_colour=Red&base_colour=Blue`. A comma "
+        "in a value has a backslash before it.\n"
+        "- `base_colour_not=Red` leaves out what is red.\n"
+        "- `price_gte=10` and `_gt`, `_lte`, `_lt` are the bounds of numbers.\n"
+        f"- `{OPEN_PREFIX}size=42` filters by an attribute of your own.\n"
+        '- `filter={"gender": ["Women"], "year": {"gte": 2012}}` says the same in JSON.\n\n'
         "**Errors** are problem documents (RFC 9457) that name what is allowed."
     ),
 )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
+from threading import Lock
 from typing import Any, Final, TypeAlias, TypeVar
 
 from flask import Flask, Response, current_app, g, request
@@ -46,10 +47,41 @@ LOCAL: Final = "local"
 CLOSED: Final = "closed"
 ATTEMPT: Final = "attempt"
 
+SET_SECONDS: Final = 1.0
+"""The clock was set if it has gone so much more, or less, than the time that has passed."""
+
 T = TypeVar("T")
 
 Left: TypeAlias = tuple[RateLimitItem, WindowStats]
 """A limit, how many requests are left of it, and when its count begins anew."""
+
+
+class CountsHere(MemoryStorage):
+    """Counts of this process. They end when they should, also if the host's clock is set.
+
+    The library compares with the time of day: after a step back by an hour, whoever had used up a
+    minute's requests would have had to wait for an hour.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ahead = _clock_ahead()
+        self._step_lock = Lock()
+
+    def follow_clock(self) -> None:
+        """Move the ends of all counts by as much as the clock was set since the last call."""
+        ahead = _clock_ahead()
+        if abs(ahead - self._ahead) < SET_SECONDS:
+            return
+        with self._step_lock:
+            step, self._ahead = ahead - self._ahead, ahead
+            for key, ends_at in list(self.expirations.items()):
+                self.expirations[key] = ends_at + step
+
+
+def _clock_ahead() -> float:
+    """Return the seconds that the time of day is ahead of the time since the host's start."""
+    return time.time() - time.monotonic()
 
 
 class RateLimits:
@@ -61,7 +93,8 @@ class RateLimits:
         self._attempts = parse_many(settings.key_attempts)
         self._without_redis = settings.rate_limit_without_redis
         self._outages = Outages(first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
-        self._here = FixedWindowRateLimiter(MemoryStorage())
+        self._counts_here = CountsHere()
+        self._here = FixedWindowRateLimiter(self._counts_here)
         self._shared: FixedWindowRateLimiter | None = None
         if settings.broker_url:
             storage = storage_from_string(settings.broker_url, **REDIS_OPTIONS)
@@ -104,6 +137,7 @@ class RateLimits:
 
     def _ask(self, ask: Callable[[FixedWindowRateLimiter], T], decision: str) -> T | None:
         """Ask the shared counts, or those of this process; None if neither is to be asked."""
+        self._counts_here.follow_clock()
         if self._shared is None:
             return ask(self._here)
         if self._outages.may_try(STORE):

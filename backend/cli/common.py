@@ -32,6 +32,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")]
 
 
+def minute(at: object) -> str:
+    """Return a time of a document as people read it, such as `2026-11-30 09:27`."""
+    return str(at)[:16].replace("T", " ")
+
+
 def print_json(value: object) -> None:
     """Print one JSON object to stdout."""
     text = json.dumps(value, indent=2, default=str, ensure_ascii=False)

@@ -9,8 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from backend.cli.common import AsJson, err, out, print_json, services
+from backend.cli.common import AsJson, err, minute, out, print_json, services
 from backend.cli.following import Wait, follow_job
+from backend.embedders import short_name
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
@@ -119,11 +120,15 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"items": items})
         return
-    table = Table("id", "state", "embedder", "indexed", "pending", "quarantined", "since")
+    table = Table("id", "state")
+    table.add_column("embedder", overflow="fold")
+    for name in (*_COUNTS, "since"):
+        table.add_column(name)
     for item in items:
         counts = ["-" if item[n] is None else f"{item[n]:,}" for n in _COUNTS]
         since = item["retired_at"] or item["promoted_at"] or item["created_at"]
-        table.add_row(str(item["id"]), item["state"], escape(item["embedder"]), *counts, since[:19])
+        embedder = escape(short_name(item["embedder"]))
+        table.add_row(str(item["id"]), item["state"], embedder, *counts, minute(since))
     out.print(table)
 
 

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from backend.cli.common import AsJson, out, print_json, services
+from backend.cli.common import AsJson, minute, out, print_json, services
 
 placements = typer.Typer(help="Named sets of defaults of lists.", no_args_is_help=True)
 
@@ -96,6 +96,6 @@ def history(
         return
     table = Table("at", "version", "change", "by", "settings")
     for item in items:
-        named = (str(item[it] or "") for it in ("at", "version", "change", "by"))
-        table.add_row(*named, escape(json.dumps(item["settings"])))
+        named = (str(item[it] or "") for it in ("version", "change", "by"))
+        table.add_row(minute(item["at"]), *named, escape(json.dumps(item["settings"])))
     out.print(table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich import box
@@ -37,6 +37,13 @@ COLUMN = {
     By.EXPERIMENT: "experiment",
     By.ARM: "arm",
 }
+WIDE: Final = 100
+"""Columns of a terminal that leaves room between those of the table."""
+
+SHARES: Final = (
+    "Beside clicks stands the click-through, beside carts the add-to-cart: shares of the "
+    "impressions, with their 95% intervals."
+)
 DEFAULT = (By.LIST, By.REASON, By.GENERATION)
 
 
@@ -79,29 +86,30 @@ def recommendations(
 
 
 def _table(rows: list[ListOutcome], columns: list[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
+    """Return a table that fits 80 columns: the share of an act stands below its count."""
+    space = 1 if out.width >= WIDE else 0
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, space), caption=SHARES, caption_justify="left")
     for column in columns:
-        table.add_column(column.removesuffix("_name").removesuffix("_id"))
-    counts = ("listed", "impressions", "clicks", "click-through", "carts", "add-to-cart")
-    for name in (*counts, "purchases", "cold"):
+        name = column.removesuffix("_name").removesuffix("_id")
+        table.add_column("gener-\nation" if name == "generation" else name)
+    for name in ("listed", "impres-\nsions", "clicks", "carts", "pur-\nchases", "cold"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             *(str(row.group[column]) for column in columns),
             f"{row.listed:,}",
             f"{row.impressions:,}",
-            f"{row.clicks:,}",
-            _share(row.click_through),
-            f"{row.carts:,}",
-            _share(row.add_to_cart),
+            _act(row.clicks, row.click_through),
+            _act(row.carts, row.add_to_cart),
             f"{row.purchases:,}",
             "" if row.cold is None else f"{row.cold:.0%}",
         )
     return table
 
 
-def _share(found: tuple[float, float, float] | None) -> str:
+def _act(count: int, found: tuple[float, float, float] | None) -> str:
+    """Return a count, its share of the impressions, and below it the interval of the share."""
     if found is None:
-        return ""
+        return f"{count:,}"
     share, low, high = found
-    return f"{share:.1%} ({low:.1%} to {high:.1%})"
+    return f"{count:,}  {share:.1%}\n{100 * low:.1f} to {high:.1%}"

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from backend.cli.common import AsJson, out, print_json, services
+from backend.cli.common import AsJson, minute, out, print_json, services
 from backend.cli.following import run_job
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ def history(
     table = Table("at", "rule", "version", "change", "by", "settings")
     for item in items:
         settings = escape(json.dumps(item["settings"], ensure_ascii=False))
-        named = (str(item[name] or "") for name in ("at", "rule", "version", "change", "by"))
-        table.add_row(*named, settings)
+        named = (str(item[name] or "") for name in ("rule", "version", "change", "by"))
+        table.add_row(minute(item["at"]), *named, settings)
     out.print(table if items else "No rule was ever changed.")
 
 

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from backend.database import clock, sqlite_file
 from backend.database.clock import DatabaseClock
 from backend.database.reader import KeptConnections, Reader
+from backend.database.since_commit import SinceCommit
 from backend.errors import DatabaseUnavailable
 from backend.outages import Outages
 
@@ -54,6 +55,7 @@ class Database:
         self.kept = KeptConnections(self.engine) if is_file else None
         self._watching: Any = None  # a connection that never writes: see `version`
         self._watch = threading.Lock()
+        self._unchanged = SinceCommit(self._committed)
         self._session = sessionmaker(expire_on_commit=False, info={clock.INFO: DatabaseClock()})
         self._outages = Outages(first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
 
@@ -80,7 +82,12 @@ class Database:
         between two of them.
         """
         if self._file is not None:
-            return Reader(self.engine, check=self._file.check_identity, kept=self.kept)
+            return Reader(
+                self.engine,
+                check=self._file.check_identity,
+                kept=self.kept,
+                unchanged=self._unchanged,
+            )
         return Reader(self.engine, guard=self._guarded())
 
     def write(self, work: Callable[[Session], T]) -> T:
@@ -110,6 +117,12 @@ class Database:
         if self.kept is None or self._file is None:
             return None
         self._file.check_identity()
+        return self._committed()
+
+    def _committed(self) -> int | None:
+        """Do as `version`, without a look whether the file is still the same."""
+        if self.kept is None:
+            return None
         with self._watch:
             if self._watching is None:
                 self._watching = self.kept.take()
@@ -130,6 +143,7 @@ class Database:
                 if self._watching is not None:
                     self.kept.give_back(self._watching)
                 self._watching = None
+                self._unchanged.forget()
             self.kept.close()
         self.engine.dispose()
 

@@ -7,7 +7,7 @@ twenty rows itself. Values are converted and errors translated as SQLAlchemy doe
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache, partial
 from types import MappingProxyType
@@ -20,6 +20,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql.compiler import SQLCompiler
+
+from backend.database.since_commit import Kept, SinceCommit
 
 SIZES: Final = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 """A list of values is filled up to one of these sizes by its last value, beyond the last one to a
@@ -84,7 +86,7 @@ class Reader:
 
     Each one sees what is committed when it runs. So the reader may wait for something else between
     two of them. `guard` is entered with it, `check` is called before a connection is taken. `kept`
-    are connections that are used in the place of the pool's.
+    are connections that are used in the place of the pool's, `unchanged` keeps what was read.
     """
 
     def __init__(
@@ -94,12 +96,14 @@ class Reader:
         guard: AbstractContextManager[None] | None = None,
         check: Callable[[], None] | None = None,
         kept: KeptConnections | None = None,
+        unchanged: SinceCommit | None = None,
     ) -> None:
         self._engine = engine
         self._dialect = engine.dialect
         self._guard = guard
         self._check = check
         self._kept = kept
+        self._unchanged = unchanged
         self._connection: PoolProxiedConnection | DBAPIConnection | None = None
         self._lent: PoolProxiedConnection | None = None  # the same, where it is the pool's
 
@@ -141,6 +145,15 @@ class Reader:
         finally:
             cursor.close()
         return prepared.named(found, description)
+
+    def unchanged(self, name: Hashable) -> Kept | None:
+        """Return what was kept of one kind since the last commit, None where nothing is kept."""
+        return None if self._unchanged is None else self._unchanged.of(name)
+
+    def keep(self, kept: Kept, read: Mapping[Any, Any]) -> None:
+        """Add what was read after `unchanged` was asked to what it returned."""
+        if self._unchanged is not None:
+            self._unchanged.keep(kept, read)
 
     def _take_connection(self) -> PoolProxiedConnection | DBAPIConnection:
         if self._check:

@@ -25,6 +25,7 @@ stores the spec, so it holds every option that changes the vector.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -142,6 +143,8 @@ FACTORIES: Final[dict[str, Factory]] = {}
 GIVEN: Final = ("compute", "read_statistics")
 """Keywords of factories that are no options."""
 
+_DIGEST: Final = re.compile("[0-9a-f]{32,}")
+
 _MODULES = {  # family -> the module whose import registers it
     "efficientnet-lite0": "efficientnet_lite",
     "torchvision": "torchvision_cnn",
@@ -168,6 +171,11 @@ def register(family: str) -> Callable[[Factory], Factory]:
         return factory
 
     return add
+
+
+def short_name(spec: str) -> str:
+    """Return a spec for people: of each digest in it, eight digits."""
+    return _DIGEST.sub(lambda found: f"{found[0][:8]}…", spec)
 
 
 def families() -> list[str]:

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urljoin
 
 from backend import __version__
 from backend.catalogue.import_run import Transfer
-from backend.catalogue.sources.encodings import Packing, gunzip
+from backend.catalogue.sources.packing import Packing, gunzip
 from backend.errors import FeedUnavailable, ForbiddenFeed, ForbiddenImage, ImageUnavailable
 from backend.feeds.feeds import check_address
 from backend.images.fetch import GONE, TRANSIENT, open_http

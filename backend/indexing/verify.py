@@ -10,7 +10,7 @@ import structlog
 from backend import generations, jobs
 from backend.database.engine import Database
 from backend.database.models import Generation
-from backend.errors import IndexGone
+from backend.errors import IndexDamaged, IndexGone
 from backend.indexing.drift import Drift
 from backend.indexing.reconciliation import reconcile
 from backend.vectors import VectorIndex
@@ -34,7 +34,7 @@ def verify(
     """Compare each generation's index with SQL; with `fix`, repair the differences.
 
     Returns the sums of all generations, and under `generations` those of each. Raises IndexGone
-    for an index that was deleted, unless `fix` is set.
+    for an index that was deleted and IndexDamaged for a damaged one, unless `fix` is set.
     """
     found, each = Drift(), []
     for generation in live:
@@ -52,9 +52,9 @@ def existing_index(
     close_index: Callable[[Generation], None],
     fix: bool,
 ) -> VectorIndex:
-    """Return a generation's index. With `fix`, a deleted one is replaced by an empty one.
+    """Return a generation's index. With `fix`, an empty one replaces it if need be.
 
-    Raises IndexGone without `fix`.
+    Raises IndexGone for a deleted one and IndexDamaged for a damaged one without `fix`.
     """
     index = index_of(generation)
     try:
@@ -62,8 +62,12 @@ def existing_index(
     except IndexGone as error:
         if not fix:
             raise IndexGone(f"{error.message}; `lookalike verify --fix` fills a new one") from error
-        return replace_index(generation, index_of=index_of, close_index=close_index)
-    return index
+    except IndexDamaged:
+        if not fix:
+            raise
+    else:
+        return index
+    return replace_index(generation, index_of=index_of, close_index=close_index)
 
 
 def refill(
@@ -73,7 +77,7 @@ def refill(
     index_of: IndexOf,
     close_index: Callable[[Generation], None],
 ) -> None:
-    """Replace an index that is gone by an empty one, and request a `verify` job that fills it.
+    """Replace an index that is gone or damaged, and request a `verify` job that fills the new one.
 
     Does nothing for a generation that was retired meanwhile.
     """
@@ -87,8 +91,19 @@ def refill(
 def replace_index(
     generation: Generation, *, index_of: IndexOf, close_index: Callable[[Generation], None]
 ) -> VectorIndex:
-    """Replace an index that is gone by an empty one, and return it."""
-    log.warning("the index is gone: an empty one replaces it", generation=generation.id)
+    """Replace an index that is gone or damaged by an empty one, and return it."""
+    index = index_of(generation)
+    try:
+        index.ping()
+    except IndexDamaged as error:
+        log.warning(
+            "the index is damaged: an empty one replaces it",
+            generation=generation.id,
+            error=error.message,
+        )
+        index.drop()
+    except IndexGone:
+        log.warning("the index is gone: an empty one replaces it", generation=generation.id)
     close_index(generation)
     index = index_of(generation)
     index.ping()

@@ -102,10 +102,11 @@ def _run(job: Job, handler: Handler, report: JobReport) -> bool:
 
 def _end_by(error: Exception, report: JobReport) -> None:
     """Write that a job has failed; one whose database went away is queued again."""
-    if isinstance(meaning_of(error) or error, DatabaseUnavailable):
+    said = meaning_of(error) or error
+    if isinstance(said, DatabaseUnavailable):
         report.give_back()
-    elif isinstance(error, LookalikeError):
-        report.end(state=FAILED, error=f"{error.code}: {error.message}")
+    elif isinstance(said, LookalikeError):
+        report.end(state=FAILED, error=f"{said.code}: {said.message}")
     else:
         report.end(state=FAILED, error=f"{type(error).__name__}: {error}")
 

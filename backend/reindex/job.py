@@ -19,6 +19,7 @@ from backend.database.models import BUILDING, RETIRED, Generation, IndexEntry
 from backend.embedders import Embedder
 from backend.errors import (
     EmbedderBusy,
+    IndexFull,
     LookalikeError,
     PromotionRefused,
     UnknownEmbedder,
@@ -38,6 +39,9 @@ log = structlog.get_logger(__name__)
 
 BACKFILL_SECONDS: Final = 1.0
 """How long one step of the backfill takes, before the process does other work."""
+
+FULL_SECONDS: Final = 5.0
+"""How often a re-index looks whether the index's disk has room again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +90,12 @@ class ReindexJobs:
             return self._described(generation, arguments)
         try:
             promoted = self._promote_when_settled(generation, arguments)
+        except IndexFull as full:
+            waits = {**described(self.db, generation.id), "waits": full.message}
+            began = self._now().isoformat()  # the rows wait as long for room as this job
+            raise Waiting(
+                seconds=FULL_SECONDS, arguments={**arguments, "began": began}, result=waits
+            ) from full
         except PromotionRefused as refusal:
             if not arguments.get("automatic"):
                 raise

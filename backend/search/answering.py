@@ -8,7 +8,6 @@ from typing import Any, Final, TypeAlias
 
 from backend.database.models import Generation, utcnow
 from backend.database.reader import Reader
-from backend.filters.matching import matcher
 from backend.search import statements
 from backend.search.candidate_rows import CandidateColumns, complete
 from backend.search.collecting import Collecting, collect
@@ -67,7 +66,7 @@ def find_pins(
         ruling=query.ruling,
         candidates=candidates,
         weighed=weighed,
-        passes=matcher(query.where, query.schema) if query.where else None,
+        passes=passes.judge if (passes := row_matcher(query.where, query.schema)) else None,
         excluded={*exclude, *(query.after.shown if query.after else ())},
         limit=query.limit,
         offset=len(query.after.shown) if query.after else 0,

@@ -15,6 +15,7 @@ from backend.database.reader import Reader
 from backend.queue.progress import State
 from backend.search import statements
 from backend.search.found import Neighbour, Rows, ShownImage, add_images
+from backend.search.shaping import FIELDS
 from backend.search.statements import read_json
 from backend.vectors import Hit
 from backend.vectors.image_points import STRIDE
@@ -23,6 +24,9 @@ _INDEXED, _QUARANTINED = State.INDEXED.value, State.QUARANTINED.value
 
 CATEGORIES: Final = ("article_type", "sub_category", "master_category")
 """The first of these that a product has is its category."""
+
+USUAL: Final = frozenset((*FIELDS, "year", "price", "in_stock"))
+"""What is read also where it is not compared, if rows are kept: so most lists share them."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,30 @@ class CandidateColumns:
     def read(
         self, connection: Reader, generation: Generation, ids: Collection[int]
     ) -> dict[int, Any]:
-        """Return the rows of some products, by id."""
+        """Return the rows of some products, by id: those that are unchanged as they were read."""
+        columns, several = self.columns | USUAL, bool(generation.most_images)
+        kept = connection.unchanged((CandidateColumns, columns, generation.id, several))
+        if kept is None:
+            return self._read(connection, generation, self.columns, ids, digests=self.digests)
+        found = {id_: row for id_ in ids if (row := kept.get(id_)) is not None}
+        if len(found) < len(ids):
+            unread = [id_ for id_ in ids if id_ not in found]
+            read = self._read(connection, generation, columns, unread, digests=True)
+            connection.keep(kept, read)
+            found |= read
+        return found
+
+    def _read(
+        self,
+        connection: Reader,
+        generation: Generation,
+        columns: frozenset[str],
+        ids: Collection[int],
+        *,
+        digests: bool,
+    ) -> dict[int, Any]:
         statement = statements.candidates(
-            self.columns, digests=self.digests, several=bool(generation.most_images)
+            columns, digests=digests, several=bool(generation.most_images)
         )
         named = {"generation_id": generation.id, "ids": ids}
         return {row.id: row for row in connection.rows(statement, named, at_once=True)}
@@ -48,6 +73,9 @@ def with_rows(hits: Sequence[Hit], rows: Mapping[int, Any]) -> tuple[list[Hit], 
 
     Points of images that their products have no more are left out, as `found.neighbours` does.
     """
+    firsts = [rows.get(hit[0]) for hit in hits]
+    if all(firsts):  # none is a further image, or removed
+        return list(hits), firsts
     there, found = list[Hit](), list[Any]()
     for hit in hits:
         id_ = hit[0]

@@ -256,6 +256,11 @@ class Collecting:
         return {hit[0] % STRIDE for hit in self._next_hits}
 
     @property
+    def has_next(self) -> bool:
+        """Whether there are hits that `take` has not looked at, and needs."""
+        return bool(self._next_hits)
+
+    @property
     def _next_hits(self) -> Sequence[Hit]:
         if self._is_full:
             return ()
@@ -383,7 +388,7 @@ def collect(
         taking = under_way
         while taking:
             _take(connection, taking, rows, images=images, digests=digests)
-            taking = [each for each in taking if each.next_products]
+            taking = [each for each in taking if each.has_next]
         under_way = [each for each in under_way if not each.is_over]
         is_first = False
 

@@ -30,7 +30,7 @@ class ByValues(Generic[Found]):
 
     def __init__(self, columns: Collection[str], judge: Callable[[ValueOf], Found]) -> None:
         self._read = attrgetter(*sorted(columns))
-        self._judge = judge
+        self.judge = judge
         self._known: dict[Any, Found] = {}
 
     def __call__(self, row: Any) -> Found:
@@ -41,7 +41,7 @@ class ByValues(Generic[Found]):
         except KeyError:
             return self._find(values, row)
         except TypeError:  # PostgreSQL's driver gives JSON as an object
-            return self._judge(partial(value_of_row, row))
+            return self.judge(partial(value_of_row, row))
 
     def each(self, rows: Sequence[Any]) -> list[Found]:
         """Return what is said of many rows, in fewer calls of Python than one for each."""
@@ -53,14 +53,14 @@ class ByValues(Generic[Found]):
         try:
             first = dict(zip(keys, rows, strict=True))
         except TypeError:
-            return [self._judge(partial(value_of_row, row)) for row in rows]
+            return [self.judge(partial(value_of_row, row)) for row in rows]
         found = {
             key: known[key] if key in known else self._find(key, it) for key, it in first.items()
         }
         return list(map(found.__getitem__, keys))
 
     def _find(self, values: Any, row: Any) -> Found:
-        found = self._judge(partial(value_of_row, row))
+        found = self.judge(partial(value_of_row, row))
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
         self._known[values] = found

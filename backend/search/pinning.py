@@ -59,12 +59,7 @@ class Candidates:
     def read(self, skus: Collection[str]) -> None:
         """Read the rows and the points of some products."""
         unread = sorted(set(skus) - self._read)
-        rows = read_rows_of_skus(
-            self._connection,
-            self.generation.id,
-            unread,
-            images=self._images,
-        )
+        rows = self._read_rows(unread)
         self._rows |= rows
         self._read.update(unread)
         firsts = [found[0] for found in rows.values()]
@@ -76,6 +71,19 @@ class Candidates:
         others = point_ids([row.id for row in firsts if row.id not in self._points], images)
         for id_, vector in self._index.vectors(others).items() if others else ():
             self._points.setdefault(product_of(id_), {})[id_] = vector
+
+    def _read_rows(self, skus: Sequence[str]) -> dict[str, Rows]:
+        """Return the rows of products by their skus: those that are unchanged as they were read."""
+        id_, images = self.generation.id, self._images
+        kept = self._connection.unchanged((Candidates, id_, images))
+        if kept is None:
+            return read_rows_of_skus(self._connection, id_, skus, images=images)
+        rows = {sku: found for sku in skus if (found := kept.get(sku)) is not None}
+        if unread := [sku for sku in skus if sku not in rows]:
+            read = read_rows_of_skus(self._connection, id_, unread, images=images)
+            self._connection.keep(kept, read)
+            rows |= read
+        return rows
 
     def of(self, sku: str, weighed: WeightedQuery | None) -> Neighbour | str:
         """Return a product by its nearest image, or why it cannot be pinned."""
@@ -103,7 +111,8 @@ def _cosine(vector: Vector, weighed: WeightedQuery | None) -> float:
     """Return the cosine of a point to the query; 0 where the list is not searched by a vector."""
     if weighed is None:
         return 0.0
-    lengths = float(np.linalg.norm(weighed.asked) * np.linalg.norm(vector))
+    asked = weighed.asked  # its length as by `np.linalg.norm`, which takes longer
+    lengths = float(np.sqrt(asked.dot(asked)) * np.sqrt(vector.dot(vector)))
     return float(weighed.asked @ vector) / lengths if lengths else 0.0
 
 

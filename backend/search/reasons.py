@@ -152,7 +152,9 @@ class _Looking:
 
     def as_far_as_items(self, hits: Sequence[int]) -> Sequence[int]:
         """Return what is as near as the last item among these products."""
-        last = max((at for at, id_ in enumerate(hits, 1) if id_ in self.items), default=0)
+        last, items = len(hits), self.items
+        while last and hits[last - 1] not in items:
+            last -= 1
         return hits[:last]
 
     def read(self, ids: Collection[int], columns: Collection[str]) -> None:
@@ -169,11 +171,12 @@ class _Looking:
         wanted = dict.fromkeys([it for item in unranked if (it := _category(item)) is not None])
         places = dict[tuple[str, Any], dict[int, int]]()  # of products, from 1
         rows = [row for id_ in hits if (row := self.rows.get(id_)) is not None]
-        ids = [row.id for row in rows]
-        values = {it: list(map(attrgetter(it), rows)) for it in {field for field, _ in wanted}}
-        for field, value in [it for it in wanted if it[0] in fields]:
-            members = [id_ for id_, it in zip(ids, values[field], strict=True) if it == value]
-            places[field, value] = {id_: place for place, id_ in enumerate(members, 1)}
+        for field in {field for field, _ in wanted}.intersection(fields):
+            found = {it[1]: dict[int, int]() for it in wanted if it[0] == field}
+            for row, value in zip(rows, map(attrgetter(field), rows), strict=True):
+                if (members := found.get(value)) is not None:
+                    members[row.id] = len(members) + 1
+            places |= {(field, value): members for value, members in found.items()}
         counts = self._count(places)
         for item in unranked:
             category = _category(item) or ("", None)

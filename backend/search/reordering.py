@@ -9,13 +9,14 @@ that is the order by r. It is computed here and not by the store, so every store
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from backend.search.boosting import adding, columns_of_boosts
+from backend.search.boosting import FRESHNESS, Boost, adding, columns_of_boosts
 from backend.search.found import Neighbour
 from backend.search.judging import ByValues
 from backend.search.shaping import Shaping
@@ -23,6 +24,9 @@ from backend.search.stored_vectors import StoredVectors
 
 POOL_TIMES: Final = 5
 MOST_POOL: Final = 300
+
+MOST_AMOUNTS: Final = 64
+"""Combinations of boosts for which it is kept what they add to which values."""
 
 
 def pool_of(limit: int, shaping: Shaping) -> int:
@@ -48,7 +52,7 @@ def reordered(
     if not shaping.reorders:
         return list(enumerate(items[:limit]))
     if shaping.boost:
-        amount = ByValues(columns_of_boosts(shaping.boost), adding(shaping.boost, now=now))
+        amount = _amount_of(tuple(shaping.boost), now)
         for item, added in zip(items, amount.each([it.product for it in items]), strict=True):
             item.boost = (item.boost or 0.0) + added
     r = np.array([it + (item.boost or 0.0) for it, item in zip(relevances, items, strict=True)])
@@ -57,6 +61,18 @@ def reordered(
     else:
         order = list(np.argsort(-r, kind="stable")[:limit])
     return [(int(at), items[at]) for at in order]
+
+
+def _amount_of(boosts: tuple[Boost, ...], now: datetime) -> ByValues[float]:
+    """Return what finds how much boosts add: the same one as before, unless the time counts."""
+    if any(it.field == FRESHNESS for it in boosts):
+        return ByValues(columns_of_boosts(boosts), adding(boosts, now=now))
+    return _timeless_amount(boosts)
+
+
+@lru_cache(maxsize=MOST_AMOUNTS)
+def _timeless_amount(boosts: tuple[Boost, ...]) -> ByValues[float]:
+    return ByValues(columns_of_boosts(boosts), adding(boosts, now=datetime.now(UTC)))
 
 
 def _as_array(vectors: StoredVectors, items: Sequence[Neighbour]) -> npt.NDArray[np.float32]:
@@ -74,10 +90,10 @@ def _diverse(
     Each choice is compared with all: that is less work than all with all, since few are chosen.
     """
     gains, order = (1 - diversity) * r, [int(np.argmax(r))]
-    closest, left = _cosines(vectors, order[0]), np.ones(len(r), bool)
+    closest = _cosines(vectors, order[0])
     for _ in range(min(limit, len(r)) - 1):
-        left[order[-1]] = False
-        best = int(np.where(left, gains - diversity * closest, -np.inf).argmax())
+        gains[order[-1]] = -np.inf  # it is in the list
+        best = int((gains - diversity * closest).argmax())
         order.append(best)
         np.maximum(closest, _cosines(vectors, best), out=closest)
     return order
@@ -89,5 +105,5 @@ def _cosines(vectors: npt.NDArray[np.float32], place: int) -> npt.NDArray[np.flo
     Not by `@`: that wakes the threads of BLAS for 50 vectors of 508 numbers, and they wait for each
     other where other requests run.
     """
-    found: npt.NDArray[np.float32] = np.einsum("ij,j->i", vectors, vectors[place])
+    found: npt.NDArray[np.float32] = np.vecdot(vectors, vectors[place])
     return found.astype(np.float64)

@@ -15,7 +15,7 @@ from backend.database.reader import Reader
 from backend.search import statements
 from backend.search.found import Neighbour
 from backend.vectors import Vector, VectorIndex
-from backend.vectors.image_points import slot_of
+from backend.vectors.image_points import STRIDE
 
 MOST_BYTES: Final = 32 * 2**20
 """Of the vectors that are kept for one index."""
@@ -40,22 +40,26 @@ class StoredVectors:
 
     def of(self, items: Sequence[Neighbour]) -> dict[int, Vector]:
         """Return the vectors by the points of some items; those that are gone are left out."""
-        unknown = [item for item in items if item.point not in self._known]
-        if self._reader is not None:
-            named = [it for it in unknown if has_vector(it.product, slot=slot_of(it.point))]
-            digests = {item.point: item.product.embedded_digest for item in named}
-            found = self.of_images(self._reader, set(digests.values()))
-            self._known |= {it: found[name] for it, name in digests.items() if name in found}
-        others = [item.point for item in unknown if item.point not in self._known]
-        if others:
-            self._known |= self._index.vectors(others)
-        return self._known
+        known = self._known
+        unknown = [item for item in items if item.point not in known]
+        if self._reader is not None and unknown:
+            digests = {
+                item.point: digest
+                for item in unknown
+                if (digest := getattr(item.product, "embedded_digest", None))
+                and item.point < STRIDE  # not that of a further image
+            }
+            found = self.of_images(self._reader, digests.values())
+            known |= {it: found[name] for it, name in digests.items() if name in found}
+        if others := [item.point for item in unknown if item.point not in known]:
+            known |= self._index.vectors(others)
+        return known
 
     def of_images(self, reader: Reader, digests: Collection[str]) -> Mapping[str, Vector]:
         """Return the vectors of images by their digests, without those that SQL does not have."""
         kept = _CACHES.setdefault(self._index, _VectorCache(self.size))
         found = {digest: it for digest in digests if (it := kept.get(digest)) is not None}
-        if missing := [digest for digest in digests if digest not in found]:
+        if missing := {digest for digest in digests if digest not in found}:
             named = {"digests": missing, "fingerprint": self._fingerprint}
             rows = reader.rows(statements.vectors(), named)
             units = as_units([row.vector for row in rows])

@@ -10,6 +10,8 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -168,7 +170,10 @@ def as_hits(found: Iterable[Any], *, payloads: bool = True) -> list[Hit]:
     """Convert what an engine found; payloads only where they were asked for."""
     made = tuple.__new__  # a named tuple's own takes a call of Python for each
     if not payloads:
-        return [made(Hit, (int(it.id), it.score, NO_PAYLOAD)) for it in found]
+        them = list(found)
+        scores = map(attrgetter("score"), them)
+        parts = zip(map(int, map(attrgetter("id"), them)), scores, repeat(NO_PAYLOAD))
+        return list(map(made, repeat(Hit), parts))
     return [
         made(Hit, (int(it.id), it.score, without_claim(it.payload) if it.payload else NO_PAYLOAD))
         for it in found

@@ -68,7 +68,8 @@ def translate(
             must.append(_any(list(equal(values=condition.any_of)), sdk))
         if bounds := _tightest(bounds_of(condition)):
             must.append(_range(field, kind, bounds, sdk))
-        must_not.extend(equal(values=condition.none_of))
+        if condition.none_of:
+            must_not.extend(equal(values=condition.none_of))
     must_not.extend(sdk.has_id(ids) for ids in _parts(list(dict.fromkeys(exclude)), sdk))
     if first_only:
         must_not.append(_field(SLOT, sdk, range=sdk.range(gte=1)))
@@ -160,6 +161,8 @@ def _any_of(key: str, values: Sequence[str | int], sdk: SdkFilters) -> Iterator[
 
 def _parts(values: Sequence[T], sdk: SdkFilters) -> Iterator[list[T]]:
     """Yield the values in as many lists as one condition's limit takes; none of no values."""
-    most = sdk.most_values or len(values) or 1
+    if not values:
+        return
+    most = sdk.most_values or len(values)
     for start in range(0, len(values), most):
         yield list(values[start : start + most])

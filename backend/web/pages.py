@@ -14,6 +14,7 @@ from backend.access.scope import Scope
 from backend.api import manual, problems
 from backend.api.browsers import refuse_foreign_pages
 from backend.api.conditional import compress
+from backend.embedders import short_name
 from backend.errors import InsufficientScope, InvalidKey, LookalikeError, MissingKey
 from backend.web import session
 from backend.web.static_files import url_of
@@ -75,6 +76,7 @@ def blueprint(name: str, *, url_prefix: str | None = None) -> Blueprint:
 def prepare_templates(app: Flask, *, locked: bool) -> None:
     """Let templates of an app use what all pages need."""
     app.jinja_options = {**app.jinja_options, "trim_blocks": True, "lstrip_blocks": True}
+    app.jinja_env.filters["short_name"] = short_name
     app.jinja_env.globals.update(
         asset=url_of,
         may=may,

@@ -14,8 +14,9 @@ from backend import generations, jobs, queue, reindex
 from backend.bootstrap import Services
 from backend.database import clock
 from backend.database.failures import READS_GO_ON, meaning_of, why
-from backend.errors import IndexUnavailable, LookalikeError
+from backend.errors import IndexDamaged, IndexUnavailable, LookalikeError
 from backend.feeds import workspace
+from backend.indexing import verify
 from backend.queue import Stage, is_busy
 from backend.queue.progress import Progress
 from backend.vectors.edge.optimizer import Optimizer
@@ -69,6 +70,26 @@ class Worker:
                 embedder=services.embedders.named,
                 has_workers=bool(services.settings.broker_url),
             )
+        if services.writes_index:
+            self._refill_damaged()
+
+    def _refill_damaged(self) -> None:
+        """Open the index of each live generation, and have one that is damaged filled again."""
+        services = self.services
+        with services.db.read() as session:
+            live = generations.live(session)
+        for generation in live:
+            try:
+                services.indexes.of(generation).ping()
+            except IndexDamaged:
+                verify.refill(
+                    services.db,
+                    generation,
+                    index_of=services.indexes.of,
+                    close_index=services.indexes.close,
+                )
+            except IndexUnavailable as error:
+                log.warning("an index cannot be opened yet", error=error.message)
 
     def _free_what_is_held(self) -> None:
         """Free what only a killed predecessor of this process can have held.

@@ -17,7 +17,7 @@ from backend.bootstrap import Services
 from backend.database.models import Generation
 from backend.embedders import Embedder
 from backend.embedders.engines import by_openvino
-from backend.errors import IndexGone, LookalikeError, ModelMismatch
+from backend.errors import IndexDamaged, IndexGone, LookalikeError, ModelMismatch
 from backend.indexing import EmbedOptions, verify
 from backend.queue import REINDEX, SINGLE, Stage
 from backend.vectors.edge.optimizer import Optimizer
@@ -134,7 +134,10 @@ class Rounds:
         return applied
 
     def apply(self, generation: Generation) -> int:
-        """Apply one claim; return how many rows were taken. Refills an index that is gone."""
+        """Apply one claim; return how many rows were taken.
+
+        Refills an index that is gone or damaged.
+        """
         services = self._services
         index = services.indexes.of(generation)
         try:
@@ -146,7 +149,7 @@ class Rounds:
                 outages=services.outages,
                 unreturned=self._unreturned,
             )
-        except IndexGone:
+        except (IndexGone, IndexDamaged):
             verify.refill(
                 services.db,
                 generation,

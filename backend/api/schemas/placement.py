@@ -82,8 +82,17 @@ def is_current(used: PlacementUsed) -> bool:
 
 def _read_used(name: str) -> PlacementUsed | None:
     with services().db.query() as connection:
+        kept = connection.unchanged(PlacementUsed)
+        if kept is not None and name in kept:
+            known: PlacementUsed = kept[name]
+            return known
         found = placements.find(connection, name)
-    return found and PlacementUsed(name=name, version=found.version, settings=found.settings)
+        if found is None:
+            return None
+        used = PlacementUsed(name=name, version=found.version, settings=found.settings)
+        if kept is not None:
+            connection.keep(kept, {name: used})
+    return used
 
 
 @lru_cache(maxsize=placements.MOST)

@@ -16,7 +16,6 @@ from typing import BinaryIO
 
 from backend.catalogue.sources.archive import Archive
 from backend.catalogue.sources.deepfashion import DeepFashion, is_benchmark
-from backend.catalogue.sources.encodings import CHUNK, unpacked
 from backend.catalogue.sources.fashion_mnist import FashionMnist, find_folder
 from backend.catalogue.sources.feed import Source
 from backend.catalogue.sources.files import (
@@ -26,13 +25,16 @@ from backend.catalogue.sources.files import (
     Files,
     Folder,
     choose_tables,
+    is_least_certain,
     tables_of,
 )
 from backend.catalogue.sources.google_xml import GoogleXml
+from backend.catalogue.sources.inner_archives import inner_archive, packed_archive
 from backend.catalogue.sources.json_document import JsonDocument, is_document
 from backend.catalogue.sources.json_lines import JsonLines
 from backend.catalogue.sources.loose_json import ABOVE, without_comments
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
+from backend.catalogue.sources.packing import CHUNK, unpacked
 from backend.catalogue.sources.parquet import Parquet
 from backend.catalogue.sources.styles_csv import IMAGE, StylesCsv
 from backend.catalogue.sources.table import Table
@@ -69,11 +71,14 @@ def _files(path: Path) -> tuple[Files, Sequence[str]]:
     if path.is_dir():
         folder = Folder(path)
         below = folder.only_folder()
-        if not tables_of(folder.tables()) and below and tables_of(Folder(below).tables()):
+        is_sure = any(not is_least_certain(name) for name in tables_of(folder.tables()))
+        if not is_sure and below and tables_of(Folder(below).tables()):
             folder = Folder(below)
         return folder, choose_tables(folder.tables())
+    if archive := packed_archive(path):
+        return archive, choose_tables(archive.tables())
     if zipfile.is_zipfile(path) and not _is_workbook(path):
-        archive = Archive(path)
+        archive = inner_archive(Archive(path))
         return archive, choose_tables(archive.tables())
     also = path.resolve().parent if path.is_symlink() else None
     return Folder(path.parent, also=also), [path.name]

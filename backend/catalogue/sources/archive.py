@@ -27,17 +27,19 @@ _NEWEST: Final = 63  # the newest version of the format that zipfile opens
 class Archive:
     """A zip, whose table may lie in a folder inside; its images have to be copied out."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, title: str | None = None) -> None:
+        """`title` is the name for errors, where the file is a temporary one."""
+        title = title or path.name
         try:
             self._file = _Tolerant(io.FileIO(path))
         except OSError as error:
-            raise UnreadableCatalogue(f"{path.name}: {error.strerror}") from None
+            raise UnreadableCatalogue(f"{title}: {error.strerror}") from None
         try:
             self._zip = zipfile.ZipFile(self._file)
-            check_zip(self._zip, path.name)
+            check_zip(self._zip, title)
         except (ValueError, struct.error, *DAMAGED) as error:
             self._file.close()
-            raise UnreadableCatalogue(f"{path.name} is not a readable zip: {error}") from None
+            raise UnreadableCatalogue(f"{title} is not a readable zip: {error}") from None
         except UnreadableCatalogue:
             self._file.close()
             raise
@@ -62,6 +64,10 @@ class Archive:
     def tables(self) -> list[str]:
         """Return the tables at the top, or in the uppermost folder that has one."""
         return [posixpath.relpath(name, self._root or ".") for name in self._top]
+
+    def zips(self) -> list[str]:
+        """Return the zips in it."""
+        return [name for name in self._members if name.lower().endswith(".zip")]
 
     def open(self, name: str) -> BinaryIO:
         """Open a member; raises UnreadableCatalogue."""

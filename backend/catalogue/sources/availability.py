@@ -27,6 +27,10 @@ _WORDS_IN: Final = """
     pronta entrega, direct leverbaar, ihned k odeslání, ihned, в наличност,
     còn hàng, tersedia, ready stock, ada, มีสินค้า, พร้อมส่ง, स्टॉक में, उपलब्ध,
     在庫, 在庫有り, 在庫僅少, 在庫わずか, 残りわずか, 販売中, 有, 充足, 판매중, 품절임박, 재고,
+    tilgjengelig, saatavilla, saatavissa, pe stoc, na zalogi, dobavljivo, dobavljivo takoj, laos,
+    laos olemas, yra, yra sandėlyje, turime, ir noliktavā, ir pieejams, na stanju, dostupno,
+    raspoloživo, на лагеру, på lageret, til á lager, á lager, fáanlegt, ka në stok, en magatzem,
+    موجود, متاح, זמין, lieferbar in werktagen, sofort, af lager, op stock, in voorraad,
     在庫あり, 有货, 有貨, 现货, 現貨, 재고있음, متوفر, במלאי
 """  # noqa: RUF001 - letters of other scripts
 _WORDS_OUT: Final = """
@@ -56,7 +60,11 @@ _WORDS_OUT: Final = """
     niedostępne, wyprzedane, na zamówienie, nedostupné, nedostupný, vypredané, nincs,
     nincs raktáron, nincs készleten, indisponibil, stoc epuizat, ej i lager, slut, slut i lager,
     ikke på lager, ei varastossa, loppuunmyyty, 在庫なし, 売り切れ, 缺货, 缺貨, 售罄,
-    품절, 재고없음, غير متوفر, אזל, לא במלאי, temporarily sold out, no longer sold, waitlist,
+    ikke tilgjengelig, ei saatavilla, nu este pe stoc, ni na zalogi, ni dobavljivo, otsas, läbi,
+    nėra, nėra sandėlyje, neturime, nav, nav noliktavā, nav pieejams, nema na stanju, nedostupno,
+    rasprodano, razprodano, нема на стању, ekki til, uppselt, нет в продаже, غير موجود, غير متاح,
+    לא זמין, niet in voorraad, vorbestellt, 품절, 재고없음, غير متوفر, אזל, לא במלאי,
+    temporarily sold out, no longer sold, waitlist,
     unavailable online, archived, inactive, disabled, zeitweise ausverkauft, derzeit ausverkauft,
     vorübergehend ausverkauft, nicht mehr lieferbar, nicht mehr verfügbar, bald verfügbar, bald
     lieferbar, rupture temporaire, bientôt disponible, temporalmente agotado, próximamente,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
+from itertools import count
 from typing import Final
 
 from backend.catalogue.drafts import FIELDS
 from backend.catalogue.sources.columns import Columns
 from backend.catalogue.sources.further_names import FURTHER_NAMES
 from backend.catalogue.sources.money import COMMA, POINT, PriceColumn
+from backend.catalogue.sources.price_names import price_name
 from backend.errors import ConfigurationError, UnreadableCatalogue
 
 _ALSO: Final[Mapping[str, Sequence[str]]] = {  # in addition to the field's own name
@@ -61,9 +63,11 @@ def match(
     _find_further(by_name, fields, {"sku": further.get("sku", ())})
     if "sku" not in fields:
         raise UnreadableCatalogue(_without_sku(header, found, delimiter))
-    attributes = {name: at for at, name in enumerate(header) if name and at not in fields.values()}
+    attributes = _attributes(header, fields)
     _find_further(by_name, fields, {"in_stock": _STOCK})
     _find_further(by_name, fields, further)
+    if is_any_shops:
+        _find_price_with_currency(header, fields)
     if "price" in fields:
         fields["price"] = fields.pop("price")  # behind the currency
     for name in numeric:
@@ -74,6 +78,21 @@ def match(
         prices=PriceColumn(given=decimal, default=COMMA if delimiter == ";" else POINT),
         numeric=frozenset(numeric),
     )
+
+
+def _attributes(header: Sequence[str], fields: Mapping[str, int]) -> dict[str, int]:
+    """Return the columns that are attributes, by name.
+
+    Of several with one name the last one keeps it, and those before it are numbered: `size_1`.
+    """
+    free = [(at, name) for at, name in enumerate(header) if name and at not in fields.values()]
+    last = {name: at for at, name in free}
+    found: dict[str, int] = {}
+    for at, name in free:
+        numbered = (f"{name}_{number}" for number in count(1))
+        taken = last.keys() | found.keys()
+        found[name if last[name] == at else next(it for it in numbered if it not in taken)] = at
+    return found
 
 
 def _check_fields(given: Mapping[str, str]) -> None:
@@ -100,6 +119,16 @@ def _find_further(
         free = (at for at in places if at is not None and at not in fields.values())
         if (found := next(free, None)) is not None:
             fields[ours] = found
+
+
+def _find_price_with_currency(header: Sequence[str], fields: dict[str, int]) -> None:
+    """Give a column such as `price_eur` to the price, if that has none."""
+    if "price" not in fields:
+        bare = [(at, name) for at, name in enumerate(header) if "(" not in name]
+        named = ((at, *price_name(name)) for at, name in bare)
+        free = (at for at, price, code in named if code and price in names_of("price"))
+        if (found := next((at for at in free if at not in fields.values()), None)) is not None:
+            fields["price"] = found
 
 
 def names_a_sku(header: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +16,7 @@ from backend.catalogue.sources.numbers import read_number
 from backend.catalogue.sources.one_value import one_value
 from backend.catalogue.sources.price_ranges import ends_of, read_lowest
 
+_IN_PARENTHESES: Final = re.compile(r"\(\s*[^\s\d()]{0,4}\s*\d[\d., ]*[^\d()]{0,4}\)")
 _WITH_PARTS: Final = ("attributes", "image_uri")
 """Fields whose readers take lists and objects as JSON."""
 _KINDS: Final[Mapping[str, WarningKind]] = {
@@ -118,6 +120,8 @@ class Columns:
     def _price(self, cell: Any, text: str) -> tuple[Price, list[RowWarning]]:
         """Read a price; of a range the lowest, with a warning. Raises ValueError."""
         decimal = self.prices.decimal
+        if _IN_PARENTHESES.fullmatch(text):
+            raise ValueError(f"{text[:40]!r} is below 0, as accounts write it")
         try:
             return number_of(cell) or read_price(text, decimal=decimal), []
         except ValueError:

@@ -11,15 +11,10 @@ from itertools import islice
 from typing import BinaryIO, Final, NamedTuple
 
 from backend.catalogue.sources.csv_dialect import CURLY_QUOTES
-from backend.catalogue.sources.encodings import (
-    CHUNK,
-    TITLES,
-    Packing,
-    TextFormat,
-    single_byte_encoding,
-)
+from backend.catalogue.sources.encodings import TITLES, TextFormat, single_byte_encoding
 from backend.catalogue.sources.feed import CutOff
 from backend.catalogue.sources.files import DAMAGED
+from backend.catalogue.sources.packing import CHUNK, Packing
 from backend.errors import UnreadableCatalogue
 
 LONGEST_LINE: Final = 1_000_000  # bytes; the rest is dropped, so the record does not fit the header

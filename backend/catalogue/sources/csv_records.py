@@ -15,12 +15,14 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_lines import Line, Lines
 from backend.catalogue.sources.decimal_commas import with_whole_amounts
-from backend.catalogue.sources.encodings import Packing, open_lines
+from backend.catalogue.sources.encodings import open_lines
 from backend.catalogue.sources.feed import NoProduct, Reject, RowWarning, WarningKind
 from backend.catalogue.sources.files import DAMAGED
 from backend.catalogue.sources.no_products import RULE_BEGINS, is_remark, is_rule
+from backend.catalogue.sources.packing import Packing
 from backend.errors import UnreadableCatalogue
 
+_DIGIT: Final = re.compile(r"\d")
 LONGEST_VALUE: Final = 500_000  # characters
 
 csv.field_size_limit(LONGEST_VALUE)  # the module's own limit, 128 KB, loses whole products
@@ -190,7 +192,7 @@ def _fitted(
         values, surplus = values[:columns], 0  # delimiters at the end of the line
     if surplus < 0 and not any(header.columns[surplus:]):
         values, surplus = [*values, *[""] * -surplus], 0  # only columns without a name are missing
-    if surplus > 0 and free_text is not None:
+    if surplus > 0 and free_text is not None and not _moves_amounts(values, surplus, places):
         end = free_text + surplus + 1
         joined = header.delimiter.join(values[free_text:end])
         values = [*values[:free_text], joined, *values[end:]]
@@ -208,6 +210,18 @@ def _fitted(
         warnings = (*lines.notes, *noted, *warnings)
         lines.notes = ()
     return TableRecord(line, values, text_warnings(warnings) if warnings else ())
+
+
+def _moves_amounts(values: Sequence[str], surplus: int, places: Places) -> bool:
+    """Tell whether joined values of the free text would move a word to where an amount stands."""
+    if places.free_text is None:
+        return False
+    behind = (at for at in places.amounts if at > places.free_text and at + surplus < len(values))
+    return any(_DIGIT.search(values[at]) and not _is_amount(values[at + surplus]) for at in behind)
+
+
+def _is_amount(text: str) -> bool:
+    return not text.strip() or bool(_DIGIT.search(text))
 
 
 def _put_together(

@@ -8,21 +8,23 @@ from __future__ import annotations
 import codecs
 import io
 import re
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final
 
 from backend.catalogue.sources.legacy_text import legacy_encoding
+from backend.catalogue.sources.packing import (
+    CHUNK,
+    Packing,
+    Translate,
+    Translated,
+    as_it_is,
+    read_full,
+    unpacked,
+)
 from backend.errors import ConfigurationError
 
-Translate: TypeAlias = Callable[[bytes, bool], bytes]
-"""Takes a chunk, and whether it is the last; returns what stands in its place."""
-
 SAMPLE: Final = 1_000_000  # bytes that are looked at
-CHUNK: Final = 65_536
-GZIP: Final = b"\x1f\x8b"
-GZIP_WINDOW: Final = zlib.MAX_WBITS + 16  # zlib then reads the header and trailer of a gzip
 TITLES: Final = {
     "cp1250": "Windows-1250 (Central European)",
     "cp1251": "Windows-1251 (Cyrillic)",
@@ -73,14 +75,6 @@ class TextFormat:
     fallback: str | None = None  # of lines that are not UTF-8; None: as the line itself looks
     note: str | None = None  # for the report; None: the file is UTF-8
     has_lone_returns: bool = False  # lines end in CR alone, as on old Macs
-
-
-@dataclass(kw_only=True)
-class Packing:
-    """How a gzip ended; filled in as it is read. A file that is not packed leaves it as it is."""
-
-    is_proven: bool = False  # with its trailer, which has the length and a checksum
-    ended_early: str | None = None
 
 
 def checked_encoding(name: str) -> str:
@@ -194,63 +188,17 @@ def open_lines(
     Raises ConfigurationError for an unknown `encoding`.
     """
     stream = unpacked(stream, packing)
-    sample = _read_full(stream, SAMPLE)
+    sample = read_full(stream, SAMPLE)
     found = find_format(sample, encoding=encoding)
     while found.encoding == "utf-8" and sample.startswith(codecs.BOM_UTF8):  # two of some tools
         sample = sample.removeprefix(codecs.BOM_UTF8)
-    translate: Translate = _as_it_is
+    translate: Translate = as_it_is
     if found.encoding != "utf-8" or encoding:
         decoder = codecs.getincrementaldecoder(found.encoding)(errors="replace")
         translate = _recoder(decoder, _returns_to_lines if found.has_lone_returns else str)
     elif found.has_lone_returns:
         translate = _bytes_returns_to_lines
-    return io.BufferedReader(_Translated(stream, sample, translate), CHUNK), found
-
-
-def unpacked(stream: BinaryIO, packing: Packing | None = None) -> BinaryIO:
-    """Unpack a gzip; any other stream is returned from its beginning.
-
-    A gzip that ends early gives what it holds, and `packing` says so. Reading raises zlib.error for
-    a damaged one.
-    """
-    head = stream.read(len(GZIP))
-    translate = gunzip(packing or Packing()) if head == GZIP else _as_it_is
-    return io.BufferedReader(_Translated(stream, head, translate), CHUNK)
-
-
-def gunzip(packing: Packing) -> Translate:
-    """Return what unpacks a gzip chunk by chunk; with the last one, `packing` says how it ended."""
-    member = zlib.decompressobj(GZIP_WINDOW)
-
-    def unpack(chunk: bytes, end: bool) -> bytes:
-        nonlocal member
-        parts = []
-        while chunk:
-            if member.eof:  # another gzip may follow, or zeros that fill up a block
-                chunk = chunk.lstrip(b"\0")
-                if not chunk.startswith(GZIP[:1]):
-                    break
-                member = zlib.decompressobj(GZIP_WINDOW)
-            parts.append(member.decompress(chunk))
-            chunk = member.unused_data
-        if end:
-            packing.is_proven = member.eof
-            packing.ended_early = None if member.eof else "the gzip ends before its trailer"
-        return b"".join(parts)
-
-    return unpack
-
-
-def _read_full(stream: BinaryIO, size: int) -> bytes:
-    parts = []
-    while size > 0 and (part := stream.read(size)):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
-def _as_it_is(chunk: bytes, _end: bool) -> bytes:
-    return chunk
+    return io.BufferedReader(Translated(stream, sample, translate), CHUNK), found
 
 
 def _bytes_returns_to_lines(chunk: bytes, _end: bool) -> bytes:
@@ -272,32 +220,3 @@ def _recoder(decoder: codecs.IncrementalDecoder, change: Callable[[str], str]) -
         return change(text).encode("utf-8", errors="replace")
 
     return recode
-
-
-class _Translated(io.RawIOBase):
-    """A stream whose chunks are translated, behind a head that was read before."""
-
-    def __init__(self, stream: BinaryIO, head: bytes, translate: Translate) -> None:
-        super().__init__()
-        self._stream, self._head, self._translate = stream, head, translate
-        self._ready = memoryview(b"")
-        self._is_at_end = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        while not self._ready and not self._is_at_end:
-            chunk, self._head = (self._head, b"") if self._head else (self._next(), b"")
-            self._is_at_end = not chunk
-            self._ready = memoryview(self._translate(chunk, self._is_at_end))
-        size = min(len(buffer), len(self._ready))
-        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
-        return size
-
-    def _next(self) -> bytes:
-        return self._stream.read(CHUNK)
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()

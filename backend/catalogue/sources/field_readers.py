@@ -15,16 +15,27 @@ from backend.catalogue.sources.availability import read_availability
 from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.currencies import SYMBOLS
 from backend.catalogue.sources.money import Price
+from backend.catalogue.sources.no_values import NO_VALUE, SHEET_ERRORS
 from backend.catalogue.texts import without_markup
 
 _LONGER_YEAR: Final = re.compile(
     r"([12][0-9]{3})(?:[-/](?:[0-9]{2}|[12][0-9]{3})|-[0-9]{2}-[0-9]{2}(?:[T ].*)?)"
 )
 """Two years, a month or a day: 2024/25, 2024-2025, 2024-03-01."""
+_YEAR_WITHIN: Final = re.compile(r"(?<![\d,])(?:19|20)\d\d(?!\d|[.,]\d)")
+"""A year among other words: 01.03.2024, Spring 2024, 2024年."""
 
 
 def read_text(text: str) -> str | None:
-    """Read a text; an empty one clears its field."""
+    """Read a text; an empty one, and what programs write for none, clears its field."""
+    if text in NO_VALUE:
+        return None
+    if text in SHEET_ERRORS:
+        raise ValueError(f"{text!r} is an error of a spreadsheet")
+    return without_markup(text) or None
+
+
+def _sku(text: str) -> str | None:
     return without_markup(text) or None
 
 
@@ -39,16 +50,21 @@ def _year(text: str) -> int | None:
     """
     if not text:
         return None
-    if found := _LONGER_YEAR.fullmatch(text):
-        return int(found[1])
+    if longer := _LONGER_YEAR.fullmatch(text):
+        return int(longer[1])
     if not re.fullmatch(r"[0-9]{1,9}(\.0+)?", text):
+        if len(found := _YEAR_WITHIN.findall(text)) == 1:
+            return int(found[0])
         raise ValueError(f"{text[:40]!r} is not a year")
     return int(text.partition(".")[0])
 
 
 def price_of(cell: Mapping[str, Any]) -> Any:
     """Return the amount and the currency of an object, `{"value": "9.50", "currency": "EUR"}`."""
-    amount = next((cell[key] for key in ("value", "amount", "gross", "price") if key in cell), None)
+    amounts = [cell[key] for key in ("value", "amount", "gross", "price") if key in cell]
+    if not amounts:
+        return dict(cell) or None  # such as `{"cents": 990}`, which is then no price
+    amount = amounts[0]
     code = next((cell[key] for key in ("currency", "currencyCode") if cell.get(key)), None)
     return f"{as_text(amount)} {code}" if isinstance(code, str) and as_text(amount) else amount
 
@@ -84,6 +100,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 READERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "sku": _sku,
     "year": _year,
     "currency": _currency,
     "link": _link,

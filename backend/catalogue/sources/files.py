@@ -28,6 +28,8 @@ LESS_CERTAIN: Final = (  # names that other files beside a table often have
     *(".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson.gz", ".xml.gz"),
 )
 LEAST_CERTAIN: Final = (".txt", ".tab", ".txt.gz")  # Google's own examples are .txt
+SETTINGS_TOO: Final = (".json", ".json.gz")  # names that programs give their settings
+PACKED: Final = (".bz2", ".xz")
 _ONE_TABLE: Final = f"a catalogue holds {STYLES}, or one CSV, XLSX, JSON Lines, XML or Parquet file"
 _NAME_IT: Final = "Name the file itself."
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -236,10 +238,21 @@ def read_if_there(files: Files, relative: str, *, most: int) -> bytes | None:
 def tables_of(names: Iterable[str]) -> list[str]:
     """Return the names that are a table's; less certain ones only if there are no others."""
     shown = sorted(name for name in names if not _is_no_table(posixpath.basename(name)))
-    for suffixes in (TABLES, LESS_CERTAIN, LEAST_CERTAIN):
-        if found := [name for name in shown if name.lower().endswith(suffixes)]:
+    for suffixes in (TABLES, LESS_CERTAIN, LEAST_CERTAIN, SETTINGS_TOO):
+        if found := [name for name in shown if _without_packing(name).endswith(suffixes)]:
             return found
     return []
+
+
+def is_least_certain(name: str) -> bool:
+    """Tell whether a table may as well be the settings of a program."""
+    return _without_packing(name).endswith(SETTINGS_TOO)
+
+
+def _without_packing(name: str) -> str:
+    """Return a name in small letters; what `.bz2` and `.xz` hold counts as if it was gzipped."""
+    name = name.lower()
+    return f"{name.rpartition('.')[0]}.gz" if name.endswith(PACKED) else name
 
 
 def _is_no_table(name: str) -> bool:

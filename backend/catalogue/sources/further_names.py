@@ -19,15 +19,18 @@ _NAMES: Final = {
     "kod_produktu, kód_produktu, kod_towaru, symbol, číslo_produktu, katalogové_číslo, cikkszám, "
     "cod_produs, varenummer, varenr, tuotenumero, tuotekoodi, stok_kodu, ürün_kodu, κωδικός, "
     "supplier_aid, supplier_pid, "
-    "mã_sản_phẩm, kode_produk, 商品编号, 商品代码, 상품번호, ean_code, mpn, model, model_number, "
-    "model_no",
+    "mã_sản_phẩm, kode_produk, kodas, prekės_kodas, šifra, šifra_artikla, sifra, код_товару, "
+    "артикул_товара, kood, tootekood, preces_kods, vörunúmer, رمز_المنتج, رقم_المنتج, מק_ט, מקט, "
+    "商品编号, 商品代码, 상품번호, ean_code, mpn, model, model_number, model_no",
     "display_name": "description_short, "
     "item_name, product_title, product_page, bezeichnung, artikelbezeichnung, "
     "produktname, artikelname, titel, produkttitel, nom, nom_du_produit, libellé, désignation, "
     "nombre, nombre_del_producto, título, nome, nome_prodotto, titolo, naam, productnaam, nazwa, "
     "název, názov, név, navn, namn, название, наименование, назва, 商品名, 品名, 商品名称, "
-    "상품명, nazwa_produktu, název_produktu, terméknév, varenavn, produktnavn, benämning, "
-    "produktnamn, nimi, tuotenimi, denumire, nume_produs, ürün_adı, ürün, nom_produit, "
+    "상품명, nazwa_produktu, pavadinimas, naziv, naziv_artikla, име, nimetus, "
+    "nosaukums, اسم_المنتج, الاسم, שם, שם_מוצר, název_produktu, terméknév, varenavn, "
+    "produktnavn, benämning, produktnamn, nimi, tuotenimi, denumire, nume_produs, ürün_adı, ürün, "
+    "nom_produit, "
     "nom_de_l_article, nome_do_produto, nombre_producto, artikelomschrijving, omschrijving, "
     "descrizione, nama_produk, tên_sản_phẩm, όνομα, название_товара, 제품명, model",
     "price": "price_amount, standard_price, regular_price, selling_price, sales_price, "
@@ -42,12 +45,14 @@ _NAMES: Final = {
     "price_ex_tax, rrp, msrp, mrp, our_price, base_price, prix_de_vente_ttc, prix_vente_ttc, "
     "prix_public, tarif, precio_de_venta, precio_con_iva, prezzo_di_vendita, prezzo_ivato, "
     "preço_de_venda, cena_sprzedaży, cena_s_dph, eladási_ár, preț, satış_fiyatı, harga, giá, "
-    "τιμή, розничная_цена",
+    "τιμή, розничная_цена, cena_regularna, preço_normal, precio_normal, běžná_cena, "
+    "normalpreis, normalpris, ordinarie_pris, prezzo_di_listino, kaina, cijena, hind, "
+    "السعر, מחיר, verð",
     "currency": "price_currency, currency_id, currency_iso, währung, waehrung, devise, moneda, "
     "valuta, waluta, měna, валюта",
     "base_colour": "color_name, colour_name, farbe, grundfarbe, couleur, colore, cor, kleur, "
-    "färg, farve, farge, väri, kolor, barva, szín, culoare, renk, цвет, колір, カラー, 色, 颜色, "
-    "색상",
+    "färg, farve, farge, väri, kolor, barva, szín, culoare, renk, цвет, колір, spalva, χρώμα, "
+    "цвят, boja, värv, krāsa, màu_sắc, màu, اللون, צבע, カラー, 色, 颜色, 색상",
     "gender": "target_gender, geschlecht, sexe, sexo, genere, género, gênero, geslacht, kön, køn, "
     "kjønn, płeć, pohlaví, пол, стать, cinsiyet, 性別, 性别, 성별, target_group, zielgruppe, "
     "geschlechter, genre",
@@ -65,20 +70,27 @@ _NAMES: Final = {
     "afbeelding, afbeeldingen, zdjęcie, zdjęcia, obrázek, obrazek, kép, изображение, изображения, "
     "картинка, фото, 画像, 画像url, 商品画像, 图片, 主图, 이미지, image_principale, "
     "photo_principale, imagen_principal, főkép, kuva, resim, resim_url, görsel, gambar, hình_ảnh, "
-    "εικόνα, imgs, pictures, gallery, image_list, image_gallery, mime_info",
+    "εικόνα, imagens, imágenes, obrazki, obrázky, képek, kuvat, зображення, görseller, "
+    "billede, billeder, imagine, imagini, снимка, slika, slike, nuotrauka, pilt, attēls, "
+    "الصورة, תמונה, imgs, pictures, gallery, image_list, image_gallery, mime_info",
     "in_stock": "stock_level, current_stock_level, current_stock, stock_qty, inventory, "
     "available, available_quantity, qty_available, bestand, lagerbestand, lager, lagermenge, "
     "verfügbarkeit, verfuegbarkeit, lieferbarkeit, disponibilité, quantité, disponibilidad, "
     "cantidad, existencias, disponibilità, quantità, giacenza, disponibilidade, quantidade, "
     "estoque, voorraad, stan, stan_magazynowy, dostępność, dostupnost, készlet, наличие, остаток, "
     "наявність, 在庫, 在庫数, 库存, 재고, lagersaldo, lagerstatus, antal, varasto, varastosaldo, "
-    "stoc, stok, stok_adedi, stok_miktarı",
+    "stoc, stok, stok_adedi,  na_stanie, em_estoque, skladem, vorrätig, en_stock, "
+    "in_magazzino, op_voorraad,  απόθεμα, διαθεσιμότητα, наличност, zaliha, likutis, laoseis, "
+    "krājumi, tồn_kho, المخزون, מלאי, stok_miktarı",
+    "year": "jahr, modelljahr, model_year, année, año, anno, ano, jaar, rok, год, рік, 年",
+    "season": "saison, temporada, stagione, estação, seizoen, sezon, sezona, сезон, säsong, sæson",
     "article_type": "category_path, category, categories, category_name, category_text, "
     "product_category, product_type, kategorie, kategorien, warengruppe, produktkategorie, "
     "catégorie, catégories, categoría, categorías, categoria, categorie, categorieën, kategoria, "
-    "kategorie_produktu, категория, категорія, カテゴリ, カテゴリー, 类目, 分类, 카테고리, "
+    "kategorie_produktu, категория, категорія, категории, категорії, categorias, kategoriák, "
+    "kategorijos, カテゴリ, カテゴリー, 类目, 分类, 카테고리, "
     "kategorier, kategori, kategoriat, kategória, tuoteryhmä, varegruppe, varugrupp, famille, "
-    "rayon, famiglia, reparto, familia, sección, kategoria_produktu, κατηγορία",
+    "rayon, famiglia, reparto, familia, sección, kategoria_produktu, κατηγορία, type",
 }
 FURTHER_NAMES: Final[Mapping[str, Sequence[str]]] = {
     field: [name.strip() for name in names.split(",")] for field, names in _NAMES.items()

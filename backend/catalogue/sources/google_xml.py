@@ -15,10 +15,10 @@ from xml.parsers import expat
 
 from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_records import text_warnings
-from backend.catalogue.sources.encodings import CHUNK, Packing, unpacked
 from backend.catalogue.sources.feed import CutOff, Reject
 from backend.catalogue.sources.files import DAMAGED
 from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
+from backend.catalogue.sources.packing import CHUNK, Packing, unpacked
 from backend.catalogue.sources.xml_item_names import FURTHER_ITEMS, ITEMS, ItemNames, find_items
 from backend.catalogue.sources.xml_items import Items
 from backend.catalogue.sources.xml_text import XmlText

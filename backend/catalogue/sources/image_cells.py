@@ -24,9 +24,18 @@ NONE: Final = {
 }  # what exports write where there is no image
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _BETWEEN_ADDRESSES: Final = re.compile(
-    r"(?:\s*(?:[,;|^#]|::)\s*|\s+)(?=(?:https?:|s3:|gs:)?//)", re.IGNORECASE
+    r"(?:\s*(?:[,;|^#~]|::|&&|\\n)\s*|\s+)(?=(?:https?:|s3:|gs:)?//)"
+    r"|(?<=\.jpg|\.png|\.gif)(?=https?://)|(?<=\.jpeg|\.webp|\.avif)(?=https?://)",
+    re.IGNORECASE,
 )
-_SEVERAL: Final = re.compile(r"[\s,;|^#&\[{\"]|::")  # a cell without these is one image as written
+_WRAPPED: Final = re.compile(r"<|!\[|=|\{|\[|\(")
+"""What a cell begins with in which addresses stand: `<img src="…">`, `![x](…)`, `=IMAGE("…")`."""
+_ADDRESS: Final = re.compile(
+    r"(?:https?|s3|gs)://(?:(?![,;|]\s*(?:https?|s3|gs)://)[^\s\"'<>()\[\]{}])+", re.IGNORECASE
+)
+_SEVERAL: Final = re.compile(
+    r"[\s,;|^#&~<\[{\"]|::|://.*://"
+)  # a cell without these is one image as written
 _BETWEEN_PATHS: Final = re.compile(r"\s*(?:(?<!\\)[,;|]|[\r\n])\s*")  # `\\,` is no separator
 _ENDS_AS_IMAGE: Final = re.compile(
     r"\.(?:jpe?g|png|webp|gif|avif|bmp|tiff?|heic)(?:[?#]\S*)?$", re.IGNORECASE
@@ -47,6 +56,8 @@ def split_images(cell: str) -> list[str]:
         return listed
     if "&" in cell:
         cell = html.unescape(cell)
+    if _WRAPPED.match(cell) and (wrapped := _ADDRESS.findall(cell)):
+        return [_normalised(each.rstrip(",;")) for each in dict.fromkeys(wrapped)]
     between = _BETWEEN_ADDRESSES if is_address(cell) else _BETWEEN_PATHS
     named = (_normalised(_trimmed(each)) for each in between.split(cell))
     return [each for each in named if each]

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, Final
 
 from backend.catalogue.sources.csv_records import text_warnings
-from backend.catalogue.sources.encodings import CHUNK, Packing, TextFormat, open_lines
+from backend.catalogue.sources.encodings import TextFormat, open_lines
 from backend.catalogue.sources.feed import CutOff, Reject
 from backend.catalogue.sources.files import DAMAGED
 from backend.catalogue.sources.json_shapes import LIST_BEGINS, NAMED, item_of, object_of_items
@@ -25,6 +25,7 @@ from backend.catalogue.sources.loose_json import (
     next_item,
 )
 from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
+from backend.catalogue.sources.packing import CHUNK, Packing
 from backend.errors import UnreadableCatalogue
 
 LARGEST_ITEM: Final = 1_000_000  # characters

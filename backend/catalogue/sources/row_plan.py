@@ -24,9 +24,9 @@ from backend.catalogue.drafts import (
 )
 from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.columns import Columns
-from backend.catalogue.sources.field_readers import READERS
+from backend.catalogue.sources.field_readers import READERS, read_text
 from backend.catalogue.sources.money import is_plain_price
-from backend.catalogue.texts import is_storable, without_markup
+from backend.catalogue.texts import is_storable
 from backend.errors import InvalidProduct
 
 PlainRow: TypeAlias = tuple[str, str | None, dict[str, Any]]
@@ -143,7 +143,7 @@ def _reader(field: str) -> Callable[[str], Any]:
 
 
 def _text(cell: str, longest: int) -> str | None:
-    text = without_markup(as_text(cell)).strip()
+    text = (read_text(as_text(cell)) or "").strip()
     if len(text) > longest or not is_storable(text):
         raise NotPlain
     return text or None

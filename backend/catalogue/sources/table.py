@@ -31,7 +31,9 @@ from backend.catalogue.sources.image_columns import IMAGES, further_columns
 from backend.catalogue.sources.image_template import Template
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.no_products import why_no_product
+from backend.catalogue.sources.no_values import NO_SKU
 from backend.catalogue.sources.presets import TABLE, apply_preset, find_preset
+from backend.catalogue.sources.price_names import price_name
 from backend.catalogue.sources.publication import Publication
 from backend.catalogue.sources.row_images import NamedImages, TemplatedImages
 from backend.catalogue.sources.row_plan import RowPlan
@@ -62,6 +64,7 @@ class Table:
         self._header = Header(columns, self._header.delimiter)
         self._columns, more = self._match(mapping)
         names = self._header.columns
+        self._currency = self._currency_of_prices()
         self._publication = Publication.find(names, self.preset.hidden, self.preset.in_english)
         self._has_category_paths = self.preset is not TABLE or self._category_may_be_a_path()
         self._prices_seen = mapping.decimal is not None or "price" not in self._columns.fields
@@ -98,6 +101,11 @@ class Table:
             if at is not None and field not in self._mapping.columns and self._says_more(field, at):
                 rest[names[at]] = at
         return replace(columns, attributes=rest), more
+
+    def _currency_of_prices(self) -> str | None:
+        """Return the currency that the name of the price's column says."""
+        at = self._columns.fields.get("price")
+        return None if at is None else price_name(self._header.columns[at])[1]
 
     def _says_more(self, field: str, at: int) -> bool:
         """Tell whether a field's column is worth an attribute, as it was in the file."""
@@ -192,6 +200,7 @@ class Table:
             ):
                 yield last
             is_broken = isinstance(last, Reject) and not isinstance(last, NoProduct)
+            lines.is_closed |= isinstance(last, NoProduct)  # a remark ends the file
             self._cut_off = lines.cut_off(is_broken=is_broken, proven=self._files.proves_the_end)
 
     def _amounts(self, lines: Lines, header: Header) -> tuple[Sequence[int], bool]:
@@ -213,8 +222,11 @@ class Table:
             fields, wrong = self._columns.read(record.values)
             sku, uri = fields.pop("sku"), fields.pop("image_uri", None)
             warnings += wrong
-        if sku is None:
-            return Reject(record.line, None, "the sku is empty")
+        if sku is None or sku in NO_SKU:
+            said = f" ({sku})" if sku else ""
+            return Reject(record.line, None, f"the sku is empty{said}")
+        if self._currency and fields.get("price") is not None and not fields.get("currency"):
+            fields["currency"] = self._currency
         is_odd = sku.startswith("# ") or not fields.get("display_name")
         if is_odd and (why := why_no_product(record.values, sku)):
             return NoProduct(record.line, None, why)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +15,8 @@ import qdrant_edge as qe
 
 from backend.errors import (
     ConfigurationError,
+    IndexDamaged,
+    IndexFull,
     IndexGone,
     IndexLocked,
     IndexUnavailable,
@@ -37,6 +41,11 @@ _MEANINGS: Final[tuple[tuple[str, type[LookalikeError], str], ...]] = (
     ("Shard is not initialized", IndexUnavailable, "the embedded index is closed"),
 )
 """Part of the engine's message -> the error that it means. Every other is IndexUnavailable."""
+
+_OS_ERROR: Final = re.compile(r"os error (\d+)")
+_OF_FILES: Final = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL}
+"""What the operating system says of files that are not as they were. With any other number it is
+the host that fails: a full disk, no right to read, no memory, too many open files."""
 
 
 SEARCH_THREADS: Final = 1
@@ -64,10 +73,19 @@ def engine_errors() -> Iterator[None]:
     """Translate what the engine raises: a bare Exception, whose kind only the message tells."""
     try:
         yield
-    except Exception as error:
-        if type(error) is not Exception:
+    except BaseException as error:
+        if not is_engines(error):
             raise
         raise translated(str(error)) from error
+
+
+def is_engines(error: BaseException) -> bool:
+    """Tell whether the engine raised this.
+
+    A panic of Rust code, such as over a file that was cut off, is a BaseException: it would end the
+    thread that asked.
+    """
+    return type(error) is Exception or type(error).__name__ == "PanicException"
 
 
 def translated(message: str) -> LookalikeError:
@@ -76,6 +94,21 @@ def translated(message: str) -> LookalikeError:
         if part in message:
             return kind(f"{meaning} ({message})")
     return IndexUnavailable(f"the embedded index failed: {message}")
+
+
+@contextmanager
+def damage_named(folder: Path) -> Iterator[None]:
+    """Raise IndexDamaged where a folder cannot be opened and its host is not the reason."""
+    try:
+        yield
+    except IndexUnavailable as error:
+        number = _OS_ERROR.search(error.message)
+        if type(error) is not IndexUnavailable or (number and int(number[1]) not in _OF_FILES):
+            raise
+        raise IndexDamaged(
+            f"the embedded index in {folder} is damaged; `lookalike verify --fix` deletes it and "
+            f"fills a new one from the database ({error.message})"
+        ) from error
 
 
 def open_shard(path: Path, *, size: int, schema: Schema, tokens: bool) -> qe.EdgeShard:
@@ -104,13 +137,13 @@ def engine_points(points: Iterable[Point]) -> list[qe.Point]:
 
 
 def check_space(folder: Path) -> None:
-    """Raise IndexUnavailable before the disk is full, and IndexGone when the folder was removed."""
+    """Raise IndexFull before the disk is full, and IndexGone when the folder was removed."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise IndexGone(f"the embedded index has lost its folder: {error}") from error
     if free < RESERVE:
-        raise IndexUnavailable(f"the disk of the embedded index is full: {free} bytes are free")
+        raise IndexFull(f"the disk of the embedded index is full: {free} bytes are free")
 
 
 def _config(size: int) -> qe.EdgeConfig:

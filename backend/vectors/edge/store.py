@@ -35,7 +35,13 @@ from backend.vectors.edge.folders import (
     write_state,
 )
 from backend.vectors.edge.handle import Handle
-from backend.vectors.edge.shard import check_space, engine_errors, translated
+from backend.vectors.edge.shard import (
+    check_space,
+    damage_named,
+    engine_errors,
+    is_engines,
+    translated,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -88,8 +94,8 @@ class EdgeStore:
             handle = self._opened()
         try:
             return handle.shard.query(request)
-        except Exception as error:
-            if type(error) is not Exception:
+        except BaseException as error:
+            if not is_engines(error):
                 raise
             raise translated(str(error)) from error
         finally:
@@ -276,6 +282,11 @@ class EdgeStore:
             return self._handle
 
     def _load(self) -> Handle:
+        """Open the shard in use. Raises IndexDamaged for files that the engine cannot read."""
+        with damage_named(self._path):
+            return self._load_files()
+
+    def _load_files(self) -> Handle:
         try:
             self._path.mkdir(exist_ok=True)
             self._state = read_state(self._path)

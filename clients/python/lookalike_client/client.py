@@ -76,7 +76,7 @@ class Client:
 
     def put_image(self, sku: str, image: bytes) -> Answer:
         """Give a product its first image."""
-        return self.send(requests.product("PUT", sku, "/image", content=image))
+        return self.send(requests.put_image(sku, image))
 
     def products(self, **filters: Any) -> Iterator[Answer]:
         """Yield all products that pass a filter, page by page."""
@@ -211,7 +211,7 @@ class AsyncClient:
 
     async def put_image(self, sku: str, image: bytes) -> Answer:
         """Give a product its first image."""
-        return await self.send(requests.product("PUT", sku, "/image", content=image))
+        return await self.send(requests.put_image(sku, image))
 
     def products(self, **filters: Any) -> AsyncIterator[Answer]:
         """Yield all products that pass a filter, page by page."""

@@ -92,9 +92,21 @@ def import_products(items: Iterable[Fields]) -> Request:
     return Request("POST", "/v1/products:import", content=lines, content_type=kind)
 
 
+def image_bytes(image: bytes) -> bytes:
+    """Return the bytes of an image; a path, which would be sent as a text, is refused."""
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return bytes(image)
+    raise TypeError("give the bytes of the image, such as Path('photo.jpg').read_bytes()")
+
+
+def put_image(sku: str, image: bytes) -> Request:
+    """Return a request that gives a product its first image."""
+    return product("PUT", sku, "/image", content=image_bytes(image))
+
+
 def search(image: bytes, parameters: Mapping[str, Any], cursor: str | None = None) -> Request:
     """Return a request for what looks like an image; its cursor stands for the image."""
-    content = image if cursor is None else b""
+    content = image_bytes(image) if cursor is None else b""
     params = {**parameters, "cursor": cursor}
     return Request("POST", "/v1/similar", params=params, content=content)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -248,7 +249,10 @@ def test_the_report_shows_shares_with_intervals(
     assert look["click_through"] == pytest.approx([0.5, 0.2993, 0.7007], abs=1e-4)
     assert look["add_to_cart"][0] == 0
     assert (new["click_through"], new["cold"]) == (None, 0.0)
-    assert "50.0%" in run_command("report", "recommendations").stdout
+    table = run_command("report", "recommendations").stdout
+    assert "50.0%" in table
+    assert "29.9 to 70.1%" in table
+    assert re.search(r"^ user +look ", table, re.MULTILINE), "names are shown on 80 columns, too"
     metric, by_arm = read_recommendations(services.db)
     samples = {tuple(it.labels.values()): it.value for it in metric.samples}
     assert samples["user", "look", "true", "clicks"] == 4

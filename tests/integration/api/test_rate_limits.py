@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,20 @@ def test_answers_say_what_is_left(shop: Shop) -> None:
     assert answers[2].status_code == 429
     assert answers[2].headers["RateLimit"].startswith('"2-per-minute";r=0;t=')
     assert "RateLimit" not in client.get("/livez").headers
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_makes_nobody_wait_longer(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    client = app_with(shop.services, rate_limit="2/second").test_client()
+    assert [client.get("/v1/status").status_code for _ in range(3)] == [200, 200, 429]
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 3600 * hours)
+    refused = client.get("/v1/status")
+    assert refused.status_code == 200 or refused.headers["Retry-After"] == "1"
+    time.sleep(1.1)
+    assert client.get("/v1/status").status_code == 200
 
 
 def test_without_a_limit_no_answer_speaks_of_one(client: FlaskClient) -> None:

@@ -135,6 +135,15 @@ def test_many_products_are_sent_as_an_import(wardrobe: Shop, server: HttpServer,
 SEEDS = {"positive": ["0001"], "limit": 2}
 
 
+def test_a_path_in_place_of_an_image_is_refused(server: HttpServer, key: str) -> None:
+    path: Any = "photo.jpg"
+    with Client(f"http://127.0.0.1:{server.port}", key=key) as shop:
+        with pytest.raises(TypeError, match="give the bytes of the image"):
+            shop.search(path)
+        with pytest.raises(TypeError, match="give the bytes of the image"):
+            shop.put_image("0001", path)
+
+
 def test_lists_are_read_page_by_page(server: HttpServer, key: str) -> None:
     with Client(f"http://localhost:{server.port}", key=key) as shop:
         whole = [it["sku"] for it in shop.similar("0001")["items"]]

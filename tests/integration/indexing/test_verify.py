@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -28,13 +30,14 @@ from backend.database.models import (
     IndexEntry,
     utcnow,
 )
-from backend.errors import IndexGone
+from backend.errors import IndexDamaged, IndexGone, IndexUnavailable
 from backend.images.decoder_pool import DecoderPool
 from backend.indexing import Drift, verify
 from backend.jobs import FAILED
 from backend.settings import Settings
 from backend.vectors import Point, VectorIndex
 from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.edge.shard import damage_named
 from backend.vectors.server import nodes
 from backend.vectors.server.index import ServerIndex
 from backend.vectors.server.nodes import Nodes
@@ -314,6 +317,85 @@ def test_a_write_that_finds_its_folder_gone_has_all_of_it_filled_again(imageless
     )
     imageless.work()
     assert imageless.prices() == {1: 2.0, 2: 1.0, 3: 1.0, 4: 1.0}
+
+
+# --- damaged ---------------------------------------------------------------------------------
+
+
+def cut_off_files_that_the_engine_expects_whole(shard: Path) -> None:
+    """The engine panics over these: what it raises then is no Exception."""
+    for file in shard.glob("segments/*/payload_index/**/*.dat"):
+        os.truncate(file, 0)
+
+
+def spoil_a_segment(shard: Path) -> None:
+    for file in shard.glob("segments/*/segment.json"):
+        file.write_bytes(b"\xff" * 50)
+
+
+def lose_a_file(shard: Path) -> None:
+    for file in shard.glob("segments/*/segment.json"):
+        file.unlink()
+
+
+def empty_the_configuration(shard: Path) -> None:
+    (shard / "edge_config.json").write_text("")
+
+
+def spoil_the_state(shard: Path) -> None:
+    (shard.parent / "store.json").write_text("{")
+
+
+DAMAGES = [
+    cut_off_files_that_the_engine_expects_whole,
+    spoil_a_segment,
+    lose_a_file,
+    empty_the_configuration,
+    spoil_the_state,
+]
+
+
+def shard_of(shop: Shop) -> Path:
+    return next(shop.settings.index_dir.glob("*/shard-1"))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_index_is_filled_again_by_the_next_start(
+    imageless: Shop, damage: Callable[[Path], None]
+) -> None:
+    imageless.close()
+    damage(shard_of(imageless))
+    imageless.start()
+    imageless.work()
+    assert imageless.prices() == {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}
+    assert imageless.run("verify", full=True)["drift"] == 0
+
+
+def test_a_damaged_index_is_named_with_what_repairs_it(imageless: Shop) -> None:
+    imageless.close()
+    spoil_a_segment(shard_of(imageless))
+    with Shop(imageless.settings, recover=False, embedder="mean-colour") as found:
+        generation = found.generation
+        with pytest.raises(IndexDamaged, match=r"index .* is damaged; `lookalike verify --fix`"):
+            found.services.indexes.of(generation).ping()
+        assert found.client.get("/v1/products/red/similar").status_code == 503
+        indexes = found.services.indexes
+        look = partial(
+            verify.existing_index, generation, index_of=indexes.of, close_index=indexes.close
+        )
+        with pytest.raises(IndexDamaged):
+            look(fix=False)
+        assert look(fix=True).count() == 0
+        assert found.repair(full=True)["missing"] == 4
+
+
+@pytest.mark.parametrize(
+    "reason", ["No space left on device (os error 28)", "Too many open files (os error 24)"]
+)
+def test_what_the_host_lacks_is_no_damage(tmp_path: Path, reason: str) -> None:
+    with pytest.raises(IndexUnavailable) as caught, damage_named(tmp_path):
+        raise IndexUnavailable(f"the embedded index failed: {reason}")
+    assert not isinstance(caught.value, IndexDamaged)
 
 
 def test_an_index_that_is_gone_with_its_generation_stays_away(imageless: Shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import make_url, text, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from support.proxy import proxy
 from support.servers import migrated, wait_for
 
@@ -134,6 +135,22 @@ def test_a_domain_error_ends_the_job_with_its_code_and_message(any_db: Database)
     assert job.state == FAILED
     assert (job.error or "").startswith("no-generation: No index generation is active yet")
     assert job.finished_at
+
+
+def test_a_damaged_database_ends_the_job_with_what_helps(any_db: Database) -> None:
+    said = sqlite3.DatabaseError("database disk image is malformed")
+    said.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+    def handler(_arguments: Any, _report: Any) -> dict[str, Any]:
+        raise DatabaseError("SELECT 1", {}, said)
+
+    job_id = jobs.write(any_db, "verify", {})
+    with pytest.raises(DatabaseError):
+        jobs.run_next(any_db, {"verify": handler})
+    job = jobs.read(any_db, job_id)
+    assert job is not None
+    assert (job.error or "").startswith("database-damaged: ")
+    assert "lookalike restore" in (job.error or "")
 
 
 def test_any_other_error_ends_the_job_too_and_goes_on_to_the_caller(any_db: Database) -> None:

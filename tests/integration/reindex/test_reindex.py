@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -32,13 +33,15 @@ from backend.database.models import (
 )
 from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
-from backend.errors import EmbedderBusy, ModelMismatch, ReindexRunning, WrongState
+from backend.errors import EmbedderBusy, IndexUnavailable, ModelMismatch, ReindexRunning, WrongState
 from backend.generations import EmbedderIdentity
 from backend.reindex import ReindexPlan, calibration, waiting_for_worker
+from backend.reindex import job as reindex_job
 from backend.search.query import Answer, Query
 from backend.search.query_text import TextEncoder
 from backend.search.similar import SimilarProducts
 from backend.settings import Settings
+from backend.vectors.edge import shard
 from backend.vectors.edge.index import EdgeIndex
 from backend.worker.loop import Worker
 
@@ -305,6 +308,28 @@ def test_a_build_goes_on_after_a_restart(shop: ReindexedShop) -> None:
     shop.restart()
     assert shop.follow(job.id).error is None
     assert shop.states() == {1: STANDBY, 2: ACTIVE}
+
+
+def test_a_build_waits_for_room_on_the_disk_of_the_index(
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.fill(9)
+    monkeypatch.setattr(shard, "RESERVE", 2**62)
+    monkeypatch.setattr(reindex_job, "FULL_SECONDS", 0.0)
+    job = reindexing.request(shop.db, ReindexPlan(embedder=BETTER))
+    found: Job | None = None
+    for _ in range(30):
+        with suppress(IndexUnavailable):
+            shop.worker.work_once()
+        found = jobs.read(shop.db, job.id)
+        if found is not None and found.result and "waits" in found.result:
+            break
+    assert found is not None
+    assert found.state not in jobs.ENDED
+    assert "disk of the embedded index is full" in (found.result or {})["waits"]
+    monkeypatch.undo()
+    assert shop.follow(job.id).state == jobs.DONE
+    assert shop.generation_in(ACTIVE).embedder == BETTER
 
 
 def test_a_generation_that_is_dropped_while_it_builds_ends_its_job(shop: ReindexedShop) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from qdrant_client import grpc as pb
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 from support.image_files import colour_image
 from support.keys import bearer, make_key
@@ -60,6 +60,15 @@ SHAPED: dict[str, tuple[str, int, list[str]]] = {
 }
 """Parameters that shape a list, its statements, and what the index is asked for, when the list is
 asked for again. What is counted of an embedded index is kept until the next write."""
+
+
+CANDIDATES = {"grouped", "diverse", "boosted", "all-together"}
+"""Those that read candidates, whose rows are kept until the next commit."""
+
+
+def commit(shop: Shop) -> None:
+    """Change the database, so that all is read again."""
+    shop.db.write(lambda session: session.execute(text("UPDATE products SET sku = sku")))
 
 
 @contextmanager
@@ -164,9 +173,14 @@ def test_a_shaped_list_takes_few_statements_and_few_calls(
     path = f"/v1/products/0001/similar?exclude=several&{tail}"
     index = shop.index
     assert client.get(path).status_code == 200
+    commit(shop)
     with noted_statements(shop) as found, noted_calls(index) as called:
         answer = client.get(path).json
+    with noted_statements(shop) as again:
+        unchanged = client.get(path).json
     assert answer["items"]
+    assert unchanged["items"] == answer["items"]
+    assert len(again) == statements - (name in CANDIDATES), again
     assert all(isinstance(each, str) for each in found), "the ORM was asked"
     is_counted = bool(shop.settings.qdrant_url)
     assert called == [call for call in calls if is_counted or call != "facet"]
@@ -203,8 +217,11 @@ def test_a_placement_takes_one_small_statement_and_the_pins_of_its_rules_another
     path = "/v1/products/0001/similar?placement=cart"
     try:
         client.get(path)  # reads the rules
+        commit(shop)
         with noted_statements(shop) as found, noted_calls(index) as called:
             items = client.get(path).json["items"]
+        with noted_statements(shop) as again:
+            assert client.get(path).json["items"] == items
     finally:
         for each in made:
             shop.client.delete(f"/v1/admin/rules/{each.json['id']}")
@@ -213,6 +230,7 @@ def test_a_placement_takes_one_small_statement_and_the_pins_of_its_rules_another
     assert called == ["nearest"]
     assert all(isinstance(each, str) for each in found), "the ORM was asked"
     assert len(found) == 5, found
+    assert len(again) == 5 - 3, "the placement, the pins and the candidates are as they were"
 
 
 def test_rules_in_force_cost_no_statement(asked: tuple[Shop, FlaskClient]) -> None:

@@ -174,6 +174,14 @@ def test_a_column_with_a_further_name_stays_an_attribute(tmp_path: Path) -> None
     assert row.draft.values["attributes"] == {"Farbe": "Blau", "Bestand": "3", "category": "A > B"}
 
 
+def test_a_column_type_is_the_article_type_where_no_category_is_given(tmp_path: Path) -> None:
+    (alone,), _ = read(tmp_path, "sku,name,Type\nA,Tee,Shirts\n", "csv")
+    (beside,), _ = read(tmp_path, "sku,name,Type,Category\nA,Tee,simple,Shirts\n", "csv")
+    assert isinstance(alone, CheckedRow)
+    assert isinstance(beside, CheckedRow)
+    assert alone.draft.values["article_type"] == beside.draft.values["article_type"] == "Shirts"
+
+
 def test_a_further_name_does_not_displace_the_usual_one(tmp_path: Path) -> None:
     text = "ean,sku,color,Farbe,price,list_price\n4006381333931,A,Red,Blau,1.50,2.50\n"
     (row,), _ = read(tmp_path, text, "csv")

@@ -97,7 +97,7 @@ def test_a_remark_without_a_line_end_does_not_mean_that_something_is_missing(
     with closing(open_source(path)) as source:
         assert len(list(source.read())) == 2
         cut = source.cut_off()
-    assert cut is None or not cut.is_certain
+    assert cut is None
 
 
 def test_a_product_may_be_called_total(tmp_path: Path) -> None:
