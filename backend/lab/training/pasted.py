@@ -138,7 +138,7 @@ def main(
     catalogue: Annotated[Path, typer.Argument(help="a folder with styles.csv and images/")],
     photographs: Annotated[Path, typer.Argument(help="a folder with a folder for each kind")],
     out: Annotated[Path, typer.Option(help="the .npz to write")],
-    count: Annotated[int, typer.Option(help="composites to learn on")] = 8_000,
+    count: Annotated[int, typer.Option(help="composites to learn on")] = 7_000,
     epochs: Annotated[int, typer.Option(help="how often each is seen")] = 6,
     seed: Annotated[int, typer.Option(help="decides composites and weights")] = 5,
 ) -> None:

