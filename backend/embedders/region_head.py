@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from backend.embedders import archives
+from backend.embedders.archives import UNREADABLE
 from backend.embedders.regions import COLUMNS, FINE_COLUMNS, FINE_ROWS, OUTPUTS, ROWS
 from backend.errors import WeightsUnavailable
 
@@ -110,10 +112,10 @@ Layers = TypeVar("Layers", RegionHead, PastedHead)
 def load_layers(layers: Layers, path: Path) -> Layers:
     """Fill layers from a file of `save_layers`. Raises WeightsUnavailable."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with archives.opened(path) as file:
             state = {name: torch.from_numpy(file[name].astype(np.float32)) for name in file.files}
         layers.load_state_dict(state)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (*UNREADABLE, RuntimeError) as error:
         raise WeightsUnavailable(f"no usable layers in {path}: {error}") from None
     return layers.eval()
 
