@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from backend.embedders import FloatArray
+from backend.embedders import FloatArray, archives
+from backend.embedders.archives import UNREADABLE
 from backend.embedders.photographs import has_many_colours
 from backend.embedders.pixels import Pixels
 from backend.errors import WeightsUnavailable
@@ -47,7 +48,7 @@ def roots(pooled: FloatArray) -> FloatArray:
 def shipped_composed_head() -> ComposedHead:
     """Return the head that ships with the embedder. Raises WeightsUnavailable."""
     try:
-        with np.load(WEIGHTS, allow_pickle=False) as file:
+        with archives.opened(WEIGHTS) as file:
             return ComposedHead(weights=file["weights"])
-    except (OSError, KeyError, ValueError) as error:
+    except UNREADABLE as error:
         raise WeightsUnavailable(f"no usable head in {WEIGHTS}: {error}") from None

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from backend.embedders import archives
+from backend.embedders.archives import UNREADABLE
 from backend.embedders.regions import COLUMNS, FINE_COLUMNS, FINE_ROWS, OUTPUTS, ROWS
 from backend.errors import WeightsUnavailable
 
@@ -56,10 +58,10 @@ def load_head(path: Path) -> RegionHead:
     """Load the layers from a file of `save_head`. Raises WeightsUnavailable."""
     head = RegionHead()
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with archives.opened(path) as file:
             state = {name: torch.from_numpy(file[name].astype(np.float32)) for name in file.files}
         head.load_state_dict(state)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (*UNREADABLE, RuntimeError) as error:
         raise WeightsUnavailable(f"no usable layers in {path}: {error}") from None
     return head.eval()
 
