@@ -174,3 +174,20 @@ def fit_and_judge(
     judged = curve.matches(np.concatenate([one.scores for one in held_out]))
     bins = compare(judged, np.concatenate([one.same for one in held_out]))
     return replace(curve, error=error_of(bins)), bins
+
+
+class LastCurve:
+    """The curve of the last query: mostly that of the next one, too. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._read: tuple[Any, MatchCurve] | None = None
+
+    def of(self, kept: Mapping[str, Any]) -> MatchCurve:
+        """Return the curve that a generation keeps."""
+        read = self._read
+        if read is None or read[0] is not kept:
+            read = self._read = kept, MatchCurve.of(kept)
+        return read[1]
+
+
+last_curve: Final = LastCurve()
