@@ -153,11 +153,12 @@ def fit_and_judge(
 
     `far` are further pairs of each query, with products drawn from all: neighbours alone do not
     tell what low scores mean. They are fitted on, and not judged by. None where there are too few
-    pairs, or all of them have the same outcome.
+    pairs, all of them have the same outcome, or no neighbours were found to judge by, as while an
+    index is filling.
     """
     held_out = [one for at, one in enumerate(queries) if at % HELD_OUT == 0]
     others = [one for pairs in (queries, far) for at, one in enumerate(pairs) if at % HELD_OUT]
-    if not others:
+    if not others or not any(len(one.scores) for one in held_out):
         return None
     scores = np.concatenate([one.scores for one in others])
     points = fit(scores, np.concatenate([one.same for one in others]))
