@@ -5,10 +5,7 @@ A class's docstring is its default message. Programs may rely on its `code`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+from typing import Any
 
 
 class LookalikeError(Exception):
@@ -28,28 +25,6 @@ class LookalikeError(Exception):
 
 def _rebuild(kind: type[LookalikeError], message: str, context: dict[str, Any]) -> LookalikeError:
     return kind(message, **context)
-
-
-_REASONS: Final = {
-    "missing": "must be given",
-    "dict_type": "must be an object",
-    "model_type": "must be an object",
-}
-
-
-def reason_of(error: ErrorDetails) -> str:
-    """Describe pydantic's error without the field's name, such as "must be a valid integer"."""
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])  # a ValueError of ours
-    _, _, allowed = error["msg"].partition(" should ")
-    return _REASONS.get(error["type"]) or (f"must {allowed}" if allowed else error["msg"])
-
-
-def unknown_field(error: ErrorDetails) -> str | None:
-    """Return the name for which a pydantic model has no field; None for any other error."""
-    if not error["loc"]:  # the name holds half of a surrogate pair, which no location can
-        return str(error["input"])
-    return str(error["loc"][0]) if error["type"] == "extra_forbidden" else None
 
 
 class ConfigurationError(LookalikeError):

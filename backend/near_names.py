@@ -1,9 +1,9 @@
-"""Names that are written much like one that is not known: what a client may have meant."""
+"""Names and paths that are written much like one that is not known: what a client meant."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import Final
 
 ALIKE: Final = 0.75
@@ -39,3 +39,24 @@ def hint(name: str, known: Collection[str]) -> str:
     """Return `; the nearest is …` to append to a message, empty if no name is near."""
     found = nearest(name, known)
     return f"; the nearest is {' or '.join(found)}" if found else ""
+
+
+def nearest_path(path: str, known: Collection[str]) -> str | None:
+    """Return the known path that is written much like this one; None if none is.
+
+    Known paths have places such as `{sku}`, which stand for any text.
+    """
+    if len(path) > LONGEST:
+        return None
+    parts = path.split("/")
+    same = [each for each in sorted(known) if each.count("/") == len(parts) - 1]
+    likeness = {each: min(map(_likeness, parts, each.split("/"))) for each in same}
+    best = max(same, key=likeness.__getitem__, default=None)
+    return best if best is not None and likeness[best] >= ALIKE else None
+
+
+def _likeness(given: str, known: str) -> float:
+    """Return from 0 to 1 how much one part of a path is like that of a known path."""
+    if known.startswith(("{", f"{given}:")):
+        return 1.0 if given else 0.0
+    return SequenceMatcher(None, given.lower(), known).ratio()

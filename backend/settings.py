@@ -6,27 +6,18 @@ thread, an in-process shard. There is no mode flag.
 
 from __future__ import annotations
 
-import json
-import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self, TypeAlias
+from typing import Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend import variables
 from backend.errors import ConfigurationError
+from backend.setting_types import DatabaseUrl, Device, MaybeRate, Names, Origins, QdrantUrl, Rate
 from backend.variables import PREFIX
-
-ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
-DEVICE: Final = re.compile(r"auto|(cpu|cuda|mps)(:[0-9]{1,3})?")
-DATABASES: Final = ("postgresql", "postgres:", "sqlite")
-"""How the URL of a database begins that the code works with."""
-
-Names: TypeAlias = Annotated[tuple[str, ...], NoDecode]
-"""A list in one variable: `a,b` or `["a", "b"]`."""
 
 
 class Settings(BaseSettings):
@@ -41,7 +32,7 @@ class Settings(BaseSettings):
     )
 
     # --- what runs where ---
-    database_url: str | None = Field(
+    database_url: DatabaseUrl = Field(
         None,
         validation_alias="DATABASE_URL",
         repr=False,
@@ -53,7 +44,7 @@ class Settings(BaseSettings):
         repr=False,
         description="Redis for Celery; absent: a worker thread",
     )
-    qdrant_url: str | None = Field(
+    qdrant_url: QdrantUrl = Field(
         None, validation_alias="QDRANT_URL", description="Qdrant server; absent: an embedded shard"
     )
     qdrant_api_key: str | None = Field(
@@ -84,7 +75,7 @@ class Settings(BaseSettings):
         "auto",
         description="auto: the embedder is adapted to an indexed catalogue; off: only on request",
     )
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    device: Device = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bf16 where the processor computes it faster, else fp32"
     )
@@ -284,14 +275,14 @@ class Settings(BaseSettings):
     require_keys: bool | None = Field(
         None, description="require API keys; absent: if other hosts can reach the server"
     )
-    cors_origins: Names = Field(
+    cors_origins: Origins = Field(
         (), description="origins whose pages may call the API from a browser, a,b or JSON"
     )
     web: bool = Field(
         True, description="whether the server has web pages, such as the gallery at /"
     )
-    key_attempts: str = Field("20/minute", description="wrong keys allowed per address")
-    rate_limit: str | None = Field(
+    key_attempts: Rate = Field("20/minute", description="wrong keys allowed per address")
+    rate_limit: MaybeRate = Field(
         None, description="requests per key (or address), such as 50/second;1000/minute"
     )
     rate_limit_without_redis: Literal["local", "open", "closed"] = Field(
@@ -304,63 +295,6 @@ class Settings(BaseSettings):
         description="whether /readyz is 200 while Redis is away, since all but shoppers' images "
         "goes on; for a load balancer in front of several API processes",
     )
-
-    @field_validator("image_hosts", "feed_hosts", "facets", "cors_origins", mode="before")
-    @classmethod
-    def _split_names(cls, value: object) -> object:
-        """Read a list from one variable: separated by commas, or JSON."""
-        if not isinstance(value, str):
-            return value
-        if not value.lstrip().startswith("["):
-            return tuple(name for part in value.split(",") if (name := part.strip()))
-        try:
-            return json.loads(value)
-        except ValueError:
-            raise ValueError('must be names as a,b or as JSON: ["a", "b"]') from None
-
-    @field_validator("database_url")
-    @classmethod
-    def _names_a_known_database(cls, value: str | None) -> str | None:
-        if value and not value.startswith(DATABASES):
-            raise ValueError("must begin with postgresql:// or sqlite:///")
-        return value
-
-    @field_validator("device")
-    @classmethod
-    def _is_device(cls, value: str) -> str:
-        if not DEVICE.fullmatch(value):
-            raise ValueError("must be auto, cpu, cuda, a GPU such as cuda:1, or mps")
-        return value
-
-    @field_validator("qdrant_url")
-    @classmethod
-    def _names_a_server(cls, value: str | None) -> str | None:
-        """Refuse other schemes. A bare name is a host, as in a network of containers."""
-        urls = [url.strip().lower() for url in (value or "").split(",")]
-        schemes = [url.partition("://")[0] for url in urls if "://" in url]
-        if not set(schemes) <= {"http", "https"}:
-            raise ValueError("must be such as http://qdrant:6333, by http or https")
-        return value
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            if not ORIGIN.fullmatch(origin):
-                raise ValueError("must be origins such as https://shop.example, without a path")
-        return value
-
-    @field_validator("key_attempts", "rate_limit")
-    @classmethod
-    def _is_limit(cls, value: str | None) -> str | None:
-        """Refuse now what `limits` would refuse when the app is made."""
-        from limits import parse_many  # noqa: PLC0415
-
-        try:
-            parse_many("1/second" if value is None else value)
-        except ValueError:
-            raise ValueError("must be such as 50/second or 1000/minute;20000/hour") from None
-        return value
 
     @model_validator(mode="after")
     def _refuse_impossible_combinations(self) -> Self:

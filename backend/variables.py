@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, DotEnvSettingsSource
 
-from backend.errors import reason_of
+from backend.validation import reason_of
 
 log = structlog.get_logger(__name__)
 

@@ -8,9 +8,9 @@ out. The index holds the clean catalogue images. A query is one of them: cut out
 a random scale and place, blurred, and stored as a JPEG. Rows: the cut-out alone on white; the
 composite as it is; the true box; the first region that is found; the offered region that fits best,
 as a client that looks would take it. "Served" is the vector that a query by this image is compared
-by: its look is moved to its class where it is taken for a photograph, and where it is taken for
-composed its first region is compared; "own" is the vector without both. The share of composites
-that are taken for composed is printed, too.
+by: its look is moved to its class where it is taken for a photograph, and where something was
+pasted on it that is compared; "own" is the vector of the image, or of its box, as it is. The share
+of composites that are taken for composed is printed, too.
 """
 
 from __future__ import annotations
@@ -26,21 +26,34 @@ from PIL import Image
 from backend.embedders import Compute, FloatArray, load
 from backend.embedders.lookalike_blocks import BlocksEmbedder
 from backend.embedders.regions import Frame
+from backend.images.box import Box
+from backend.images.decode import Size, size_within
 from backend.lab.evaluation.splits import fraction_of
 from backend.lab.training.regions import HELD_OUT_PHOTOGRAPHS
 from backend.lab.training.street import Street, cut_out, lay_ground, overlap, shoot
+from backend.search.query_image import EmbeddedQuery, embed_image
 
 WHOLE: Frame = (0.0, 0.0, 1.0, 1.0)
 GROUNDS = {"a corner of a photograph": False, "all of a photograph": True}
 
 
-def crop(image: Image.Image, box: Frame) -> Image.Image:
-    """Return a part of an image."""
-    width, height = image.size
-    left, top, right, bottom = box
-    return image.crop(
-        (int(left * width), int(top * height), round(right * width), round(bottom * height))
-    )
+class Opened:
+    """The parts of an image that is open."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self.image = image
+
+    def open(self, box: Box | None, size: Size | int | None = None) -> Image.Image:
+        """Return a part in its own size, or with `size` as its longer side; None: the whole."""
+        left, top, right, bottom = box.numbers if box else WHOLE
+        width, height = self.image.size
+        edges = (int(left * width), int(top * height), round(right * width), round(bottom * height))
+        part = self.image.crop(edges)
+        return (
+            part.resize(size_within(size, *part.size[::-1])[::-1])
+            if isinstance(size, int)
+            else part
+        )
 
 
 def pasted(
@@ -67,16 +80,16 @@ class Recall:
         self._embedder, self._index = embedder, index
         self._found: dict[str, list[tuple[bool, bool]]] = {}
 
-    def ask(self, row: str, image: Image.Image, truth: int, *, boxed: bool) -> None:
-        """Ask by one image, which is `boxed` if it is the box of another one."""
-        found = self._embedder.embed_query(image)
-        served = found.vector
-        if found.composed and found.regions and not boxed:
-            part = self._embedder.embed_query(crop(image, found.regions[0].box))
-            served = part.vector if part.own is None else part.own
-        vectors = (served, found.vector if found.own is None else found.own)
+    def ask(self, row: str, image: Image.Image, truth: int, box: Frame | None = None) -> None:
+        """Ask by one image, or by its box."""
+        found = embed_image(Opened(image), self._embed, Box(*box) if box else None)
+        vectors = (found.vector, found.vector if found.own is None else found.own)
         served, own = (int((self._index @ each).argmax()) == truth for each in vectors)
         self._found.setdefault(row, []).append((served, own))
+
+    def _embed(self, image: Image.Image) -> EmbeddedQuery:
+        found = self._embedder.embed_query(image)
+        return EmbeddedQuery(fingerprint=self._embedder.fingerprint, **found._asdict())
 
     def table(self) -> str:
         """Return the figures as a table."""
@@ -112,10 +125,10 @@ def ask_all(
         first = boxes[0] if boxes else WHOLE
         right += overlap(first, box) > 0.5
         offered += overlap(best, box) > 0.5
-        recall.ask("clean", clean(cut, random), number, boxed=False)
-        recall.ask("as it is", image, number, boxed=False)
+        recall.ask("clean", clean(cut, random), number)
+        recall.ask("as it is", image, number)
         for row, part in (("true box", box), ("first region", first), ("best region", best)):
-            recall.ask(row, crop(image, part), number, boxed=True)
+            recall.ask(row, image, number, part)
     print(f"first region fits {right / asked:.3f}, one of those offered {offered / asked:.3f}")
     print(f"taken for composed {composed / asked:.3f}")
 

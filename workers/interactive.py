@@ -137,6 +137,7 @@ def _write(found: EmbeddedQuery) -> dict[str, Any]:
         "fingerprint": found.fingerprint,
         "kind": found.kind,
         "regions": found.regions,
+        "mask": None if found.mask is None else found.mask.round(2).tolist(),
     }
 
 
@@ -145,8 +146,8 @@ def _read(answer: bytes) -> EmbeddedQuery:
     if "error" in document:
         cause = document["error"]
         raise EmbedderBusy(f"a worker cannot embed the image: {cause}", cause=cause)
-    # a worker of an earlier release knows neither of regions nor of what is composed
-    regions, own = document.get("regions"), document.get("own")
+    # a worker of an earlier release knows neither of regions nor of masks
+    regions, own, mask = (document.get(name) for name in ("regions", "own", "mask"))
     return EmbeddedQuery(
         vector=_read_vector(document["vector"]),
         own=None if own is None else _read_vector(own),
@@ -154,6 +155,7 @@ def _read(answer: bytes) -> EmbeddedQuery:
         fingerprint=str(document["fingerprint"]),
         kind=document.get("kind"),
         regions=None if regions is None else [_read_region(each) for each in regions],
+        mask=None if mask is None else np.array(mask, np.float32),
     )
 
 

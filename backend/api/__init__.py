@@ -41,13 +41,14 @@ from backend.api import (
     purge,
     quarantine,
     recommendations,
-    related,
     replay,
     request_log,
     rules,
     scopes,
     similar,
     status,
+    together,
+    trending,
 )
 from backend.api.json_answers import JsonProvider
 from backend.api.readiness import Probe
@@ -74,7 +75,8 @@ RESOURCES = (
     purge,
     events,
     recommendations,
-    related,
+    together,
+    trending,
     replay,
     health,
     metrics,

@@ -37,7 +37,12 @@ GZIPPED: Final = "-gzip"
 """What the tag of a compressed answer ends with: another representation has another tag."""
 
 LISTS: Final = frozenset(
-    {"similar.similar_to_product", "related.together", "related.list_trending", "related.list_new"}
+    {
+        "similar.similar_to_product",
+        "together.together",
+        "trending.list_trending",
+        "trending.list_new",
+    }
 )
 """Reads whose answers name their request, and how long it took. Their tags are weak: they stand for
 all the rest."""

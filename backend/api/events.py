@@ -27,9 +27,10 @@ from backend.api.scopes import requires_scope
 from backend.api.shopper import check_shopper
 from backend.database import clock
 from backend.database.models import Event
-from backend.errors import InvalidEvent, reason_of
+from backend.errors import InvalidEvent
 from backend.events import record, shoppers
 from backend.events.record import NewEvent
+from backend.validation import reason_of
 
 api = openapi.blueprint("events", tag="shoppers")
 

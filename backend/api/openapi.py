@@ -43,10 +43,10 @@ INFO: Final = Info(
         "their images.\n\n"
         "**Filters**\n\n"
         "- `base_colour=Red,Blue` finds both; so does `base_colour=Red&base_colour=Blue`. A comma "
-        "in a value has a backslash before it.\n"
-        "- `base_colour_not=Red` leaves out what is red.\n"
-        "- `price_gte=10` and `_gt`, `_lte`, `_lt` are the bounds of numbers.\n"
-        f"- `{OPEN_PREFIX}size=42` filters by an attribute of your own.\n"
+        "in a value has a backslash before it.\n\n"
+        "- `base_colour_not=Red` leaves out what is red.\n\n"
+        "- `price_gte=10` and `_gt`, `_lte`, `_lt` are the bounds of numbers.\n\n"
+        f"- `{OPEN_PREFIX}size=42` filters by an attribute of your own.\n\n"
         '- `filter={"gender": ["Women"], "year": {"gte": 2012}}` says the same in JSON.\n\n'
         "**Errors** are problem documents (RFC 9457) that name what is allowed."
     ),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from flask import Flask, Response, g, json, request
+from flask import Flask, Response, current_app, g, json, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import (
     HTTPException,
@@ -38,6 +39,10 @@ MOST_FAULTS: Final = 20
 _LONGEST: Final = 300  # characters of one fault's detail; what it names may be the client's
 _LONGEST_DETAIL: Final = 4000
 _LONGEST_PLACE: Final = 200
+PREFIX: Final = "/v1/"
+_PLACE: Final = re.compile(r"<(?:[^<>]+:)?(\w+)>")
+"""A place in a rule of werkzeug, such as `<generation:id>`."""
+
 _ALLOWED: Final = "; allowed: "
 """What separates a fault's detail from the list of what is allowed."""
 
@@ -221,12 +226,22 @@ def _respond_http(error: HTTPException) -> Response | HTTPException:
 def _detail(error: HTTPException) -> str | None:
     """Say what is allowed; werkzeug only says what is not."""
     if isinstance(error, NotFound):
-        return "there is nothing at this address; /docs lists what there is"
+        near = _nearest_path()
+        hint = f"; the nearest is {near}" if near else ""
+        return f"there is nothing at this address{hint}; /docs lists what there is"
     if isinstance(error, MethodNotAllowed):
         return f"allowed here: {', '.join(sorted(error.valid_methods or ()))}"
     if isinstance(error, RequestEntityTooLarge):
         return f"the body may have at most {request.max_content_length:,} bytes"
     return error.description
+
+
+def _nearest_path() -> str | None:
+    """Return the path of the API that is nearest to that of this request, None if none is near."""
+    if not request.path.startswith(PREFIX):
+        return None
+    known = {_PLACE.sub(r"{\1}", rule.rule) for rule in current_app.url_map.iter_rules()}
+    return near_names.nearest_path(request.path, {it for it in known if it.startswith(PREFIX)})
 
 
 def _respond_database(error: SQLAlchemyError | UnicodeEncodeError | OverflowError) -> Response:

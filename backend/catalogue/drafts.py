@@ -30,8 +30,9 @@ from backend.catalogue import skus
 from backend.catalogue.draft_images import LONGEST_URI, ImageItem, ImageRef, ImageUri, image_ref
 from backend.catalogue.request_schema import without_defaults
 from backend.catalogue.texts import is_storable, normalise_text, storable
-from backend.errors import InvalidProduct, reason_of, unknown_field
+from backend.errors import InvalidProduct
 from backend.filters import Scalar
+from backend.validation import reason_of, unknown_field
 from backend.vectors.image_points import MOST_IMAGES
 
 CATEGORICAL: Final = (

@@ -7,8 +7,7 @@ stores the spec, so it holds every option that changes the vector.
 - convolutional networks: `efficientnet_lite` and `torchvision_cnn` (with `cnn`), `tuned` (with
   `checkpoint`, `fusion`), `autoencoder_code`
 - `lookalike_blocks`: blocks for look and colour, made from features that are kept (with
-  `kept_features`, `kept_rows`, `block_statistics`, `foreground_colours`, `photographs`, `composed`,
-  `regions`)
+  `kept_features`, `kept_rows`, `block_statistics`, `foreground_colours`, `photographs`, `regions`)
 - the same as torch has them, traced: `efficientnet_lite_model`, `torchvision_models`,
   `cnn_tracing`, `tuned_tracing`, `stacked_tracing` (with `backbones`, `split_network`),
   `region_head`, `autoencoder`, `traced`
@@ -111,6 +110,9 @@ class QueryImage(NamedTuple):
     regions: Sequence[FoundRegion] = ()  # the surest first, a few at most
     own: FloatArray | None = None  # the vector as it is, without a class; None: it is `vector`
     composed: bool = False  # pasted together: its first region says more than the whole
+    mask: FloatArray | None = (
+        None  # (rows, columns): logits of belonging to the thing that it shows
+    )
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.embedders import Block, FloatArray
+from backend.embedders.archives import UNREADABLE
 from backend.embedders.kept_features import COLOUR, KIND, LOOK
 from backend.embedders.kept_rows import look_of
 from backend.embedders.pixels import normalise
@@ -127,7 +128,7 @@ class BlockStatistics:
                     class_looks=file.get("class_looks"),
                     card=about["card"],
                 )
-        except (OSError, KeyError, ValueError) as error:
+        except UNREADABLE as error:
             raise WeightsUnavailable(f"the statistics cannot be read: {error}") from None
 
     @property

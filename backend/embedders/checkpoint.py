@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from backend.embedders import archives
+from backend.embedders.archives import UNREADABLE
 from backend.errors import WeightsUnavailable
 from backend.files import replace_file
 from backend.images.decode import Size
@@ -60,7 +62,7 @@ class Checkpoint:
     def load(cls, path: Path) -> Checkpoint:
         """Read what `save` wrote. Raises WeightsUnavailable."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with archives.opened(path) as file:
                 about = json.loads(str(file["about"]))
                 arrays = {name: file[name] for name in file.files if name != "about"}
             tail = {
@@ -70,5 +72,5 @@ class Checkpoint:
             }
             about["input_size"] = tuple(about["input_size"])
             return cls(tail=tail, **arrays, **about)
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (*UNREADABLE, TypeError) as error:
             raise WeightsUnavailable(f"no usable checkpoint in {path}: {error}") from None

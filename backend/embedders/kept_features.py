@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from backend.embedders import FloatArray
+from backend.embedders import FloatArray, archives
+from backend.embedders.archives import UNREADABLE
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.foreground_colours import RECIPE, foreground_colours
 from backend.embedders.fusion import confidence
@@ -71,10 +72,10 @@ class KeptFeatures:
     def load(cls, path: Path) -> KeptFeatures:
         """Read the shipped file. Raises WeightsUnavailable."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with archives.opened(path) as file:
                 means = {part: file[f"{part}.mean"] for part in PARTS}
                 components = {part: file[f"{part}.components"] for part in PARTS}
-        except (OSError, KeyError, ValueError) as error:
+        except UNREADABLE as error:
             raise WeightsUnavailable(f"no usable statistics in {path}: {error}") from None
         return cls(means=means, components=components)
 

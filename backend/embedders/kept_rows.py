@@ -16,7 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from backend.embedders import FloatArray
+from backend.embedders import FloatArray, archives
+from backend.embedders.archives import UNREADABLE
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.kept_features import LAST, LOOK, SIZE, root
 from backend.embedders.pixels import normalise
@@ -70,9 +71,9 @@ class RowReduction:
 def shipped_rows() -> RowReduction:
     """Return the projection that ships with the embedder. Raises WeightsUnavailable."""
     try:
-        with np.load(FILE, allow_pickle=False) as file:
+        with archives.opened(FILE) as file:
             return RowReduction(mean=file["mean"], components=file["components"])
-    except (OSError, KeyError, ValueError) as error:
+    except UNREADABLE as error:
         raise WeightsUnavailable(f"no usable projection in {FILE}: {error}") from None
 
 

@@ -18,16 +18,15 @@ from PIL.Image import Image
 from backend.embedders import CATALOGUE, PHOTOGRAPH, Compute, FloatArray, QueryImage, register
 from backend.embedders.block_statistics import BlockStatistics
 from backend.embedders.checkpoint import Checkpoint
-from backend.embedders.composed import shipped_composed_head
 from backend.embedders.engines import NetworkPlan, OpenedNetwork, open_network
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.kept_features import COLOUR_RECIPE, LAST, TEXTURES, KeptFeatures
 from backend.embedders.kept_rows import WITH_ROWS, of_one_length, shipped_rows
 from backend.embedders.numpy_threads import on_one_thread
-from backend.embedders.photographs import CLASSES, shipped_head
+from backend.embedders.photographs import CLASSES, has_many_colours, shipped_head
 from backend.embedders.pixels import Pixels, to_pixels
 from backend.embedders.regions import SIZE as OF_REGIONS
-from backend.embedders.regions import find_regions
+from backend.embedders.regions import find_regions, is_pasted, mask_of, pasted_first
 from backend.embedders.tuned import SHIPPED as TUNED
 from backend.embedders.tuned import files_of_backbone
 from backend.errors import UnknownEmbedder, WeightsUnavailable
@@ -36,6 +35,7 @@ NAME: Final = "lookalike-blocks"
 DATA: Final = Path(__file__).parent / "data"
 REDUCTION: Final = DATA / "lookalike-blocks.npz"
 REGIONS: Final = DATA / "lookalike-blocks-regions.npz"
+PASTED: Final = DATA / "lookalike-blocks-pasted.npz"
 STATISTICS: Final = DATA / "lookalike-blocks-statistics.npz"
 
 POOLED: Final = 3 * LAST + TEXTURES
@@ -99,8 +99,8 @@ def open_stacked(checkpoint: Checkpoint, compute: Compute) -> OpenedNetwork:
     """Open the network; the first POOLED of its numbers are those that features are made from."""
     plan = NetworkPlan(
         maker="backend.embedders.stacked_tracing:make",
-        options={"path": str(TUNED), "regions": str(REGIONS)},
-        files=(TUNED, REGIONS, *files_of_backbone(checkpoint.backbone)),
+        options={"path": str(TUNED), "regions": str(REGIONS), "pasted": str(PASTED)},
+        files=(TUNED, REGIONS, PASTED, *files_of_backbone(checkpoint.backbone)),
     )
     return open_network(plan, compute)
 
@@ -115,7 +115,6 @@ class BlocksEmbedder:
         self._reduction = KeptFeatures.load(REDUCTION)
         self._rows = shipped_rows()
         self._head = shipped_head()
-        self._composed = shipped_composed_head()
         opened = open_stacked(self._checkpoint, compute)
         self._network = opened.run
         self.input_size = opened.input_size
@@ -152,11 +151,15 @@ class BlocksEmbedder:
         pixels = to_pixels([image], self.input_size)
         computed = self._network(pixels)
         features = self._reduce(computed, pixels)
+        judged = computed[0, POOLED : POOLED + OF_REGIONS]
+        regions = find_regions(judged, self.input_size)
+        composed = is_pasted(judged) and bool(has_many_colours(pixels)[0])
         found = QueryImage(
             vector=self.project(features)[0],
             kind=CATALOGUE,
-            regions=find_regions(computed[0, POOLED:], self.input_size),
-            composed=bool(self._composed.are_composed(pixels, computed[:, :POOLED])[0]),
+            regions=pasted_first(regions, judged) if composed else regions,
+            composed=composed,
+            mask=mask_of(judged),
         )
         if not self._head.are_photographs(pixels, features)[0]:
             return found

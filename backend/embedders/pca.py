@@ -12,7 +12,8 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from backend.embedders import FloatArray
+from backend.embedders import FloatArray, archives
+from backend.embedders.archives import UNREADABLE
 from backend.embedders.options import parse_proportion
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
@@ -62,11 +63,11 @@ class Pca:
     def load(cls, path: Path) -> Pca:
         """Read what `save` wrote. Raises WeightsUnavailable."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with archives.opened(path) as file:
                 mean, components = file["mean"], file["components"]
                 variances = file.get("variances")
                 provenance = json.loads(str(file["provenance"]))
-        except (OSError, KeyError, ValueError) as error:
+        except UNREADABLE as error:
             raise WeightsUnavailable(f"no usable PCA in {path}: {error}") from None
         return cls(mean=mean, components=components, variances=variances, provenance=provenance)
 

@@ -16,7 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from backend.embedders import FloatArray
+from backend.embedders import FloatArray, archives
+from backend.embedders.archives import UNREADABLE
 from backend.embedders.kept_features import KIND, LOOK
 from backend.embedders.pixels import Pixels, normalise
 from backend.errors import WeightsUnavailable
@@ -98,7 +99,7 @@ def plain_borders(pixels: Pixels) -> FloatArray:
 def shipped_head() -> PhotographHead:
     """Return the head that ships with the embedder. Raises WeightsUnavailable."""
     try:
-        with np.load(HEAD, allow_pickle=False) as file:
+        with archives.opened(HEAD) as file:
             return PhotographHead(weights=file["weights"])
-    except (OSError, KeyError, ValueError) as error:
+    except UNREADABLE as error:
         raise WeightsUnavailable(f"no usable head in {HEAD}: {error}") from None

@@ -1,9 +1,9 @@
 """The parts of an image that show a thing somebody may mean.
 
 The layers of `region_head` judge, in the pass that embeds an image, how much each cell is the
-middle of a thing, where its edges are and what it is, and how much each point of a finer grid
-belongs to any thing. Here the cells become regions; no torch. The finer grid makes the layers learn
-where things end; nothing reads it yet.
+middle of a thing, where its edges are and what it is. They judge, too, how much each point of a
+finer grid belongs to any thing, and to one that was pasted on the image. Here these numbers become
+regions, and the mask of what a region shows; no torch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ KINDS: Final = (
 )
 OUTPUTS: Final = 5 + len(KINDS)  # of a cell: middle, distances of four edges, kinds
 CELLS: Final = OUTPUTS * ROWS * COLUMNS
-SIZE: Final = CELLS + FINE_ROWS * FINE_COLUMNS
+POINTS: Final = FINE_ROWS * FINE_COLUMNS
+THINGS: Final = slice(CELLS, CELLS + POINTS)  # the mask of all things
+PASTED: Final = slice(THINGS.stop, THINGS.stop + POINTS)  # the mask of what was pasted
+ANY_PASTED: Final = PASTED.stop  # whether anything was pasted; all of these are logits
+SIZE: Final = ANY_PASTED + 1
 
 LEAST_SCORE: Final = 0.5
 MOST: Final = 5
@@ -61,6 +65,34 @@ def find_regions(values: FloatArray, input_size: tuple[int, int]) -> list[FoundR
         found.append(FoundRegion((left, top, right, bottom), float(scores[best]), kind))
         is_left &= (same <= OVERLAP) & (inside <= WITHIN)
     return found
+
+
+def is_pasted(values: FloatArray) -> bool:
+    """Tell whether something was pasted on an image, from numbers (SIZE,)."""
+    return bool(values[ANY_PASTED] > 0)
+
+
+def pasted_first(regions: list[FoundRegion], values: FloatArray) -> list[FoundRegion]:
+    """Return regions, those first that are sure and show what was pasted, from numbers (SIZE,)."""
+    shares = _sigmoid(values[PASTED]).reshape(FINE_ROWS, FINE_COLUMNS)
+
+    def rank(region: FoundRegion) -> float:
+        left, top, right, bottom = region.box
+        rows = slice(int(top * FINE_ROWS), max(1, round(bottom * FINE_ROWS)))
+        columns = slice(int(left * FINE_COLUMNS), max(1, round(right * FINE_COLUMNS)))
+        inside = shares[rows, columns]
+        return region.confidence * float(inside.mean()) if inside.size else 0.0
+
+    return sorted(regions, key=rank, reverse=True)
+
+
+def mask_of(values: FloatArray) -> FloatArray:
+    """Return how much each point belongs to the thing, from numbers (SIZE,).
+
+    The mask (FINE_ROWS, FINE_COLUMNS) holds logits: the mean of both masks.
+    """
+    both = (values[THINGS] + values[PASTED]) / 2
+    return np.asarray(both.reshape(FINE_ROWS, FINE_COLUMNS), np.float32)
 
 
 def _boxes(distances: FloatArray, input_size: tuple[int, int]) -> FloatArray:

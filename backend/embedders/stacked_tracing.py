@@ -13,7 +13,7 @@ from backend.embedders.backbones import Backbone, load_backbone
 from backend.embedders.batch_norms import fold_batch_norms
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.fingerprints import fingerprint
-from backend.embedders.region_head import load_head
+from backend.embedders.region_head import MapJudge, PastedHead, RegionHead, load_layers
 from backend.embedders.split_network import also_output, split_before
 from backend.embedders.traced import TracedNetwork
 from backend.embedders.tracing import trace
@@ -60,15 +60,18 @@ class StackedPools(nn.Module):
         return torch.cat([maxima, *means, judged, rows], dim=1)
 
 
-def make(*, path: str, regions: str) -> TracedNetwork:
+def make(*, path: str, regions: str, pasted: str) -> TracedNetwork:
     """Trace the network of a checkpoint whose backbone is `efficientnet-lite0`.
 
-    `regions` is the file of the layers that find regions. They change no vector, so the
-    fingerprint leaves them out.
+    `regions` is the file of the layers that find regions, `pasted` that of those that tell what is
+    pasted. They change no vector, so the fingerprint leaves them out.
     """
     checkpoint = Checkpoint.load(Path(path))
     backbone = load_backbone(checkpoint.backbone, input_size=checkpoint.input_size)
-    graph = trace(stack(checkpoint, backbone, load_head(Path(regions))), checkpoint.input_size)
+    judge = MapJudge(
+        load_layers(RegionHead(), Path(regions)), load_layers(PastedHead(), Path(pasted))
+    )
+    graph = trace(stack(checkpoint, backbone, judge), checkpoint.input_size)
     recipe = {"preprocessing": vars(backbone.preprocessing), "resampling": "bicubic"}
     state = graph.state_dict()
     arrays = {name: state[name].cpu().numpy() for name in state if not name.startswith("regions.")}

@@ -15,6 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from backend.embedders import archives
+from backend.embedders.archives import UNREADABLE
 from backend.errors import WeightsUnavailable
 
 FILE: Final = Path(__file__).parent / "data" / "lookalike-blocks-variants.npz"
@@ -57,9 +59,9 @@ class VariantAxes:
 def shipped_variants() -> VariantAxes:
     """Return what ships with the embedder. Raises WeightsUnavailable."""
     try:
-        with np.load(FILE, allow_pickle=False) as file:
+        with archives.opened(FILE) as file:
             return VariantAxes(
                 axes=file["axes"], variances=file["variances"], rest=float(file["rest"])
             )
-    except (OSError, KeyError, ValueError) as error:
+    except UNREADABLE as error:
         raise WeightsUnavailable(f"no usable axes in {FILE}: {error}") from None

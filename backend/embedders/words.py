@@ -12,18 +12,17 @@ from __future__ import annotations
 import io
 import json
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from backend.embedders import FloatArray
+from backend.embedders.archives import UNREADABLE
 from backend.errors import WordsUnavailable
 
 WORD: Final = re.compile(r"\w+")
@@ -110,7 +109,7 @@ class Alignment:
                 rest = json.loads(str(file["rest"]))
                 names = (*ARRAYS, *(name for name in OF_CLASSES if name in file))
                 arrays = {name: file[name] for name in names}
-        except (OSError, EOFError, KeyError, ValueError, BadZipFile, zlib.error) as error:
+        except UNREADABLE as error:
             raise WordsUnavailable(f"the stored alignment of words is damaged: {error}") from None
         return cls(**{**rest, "words": tuple(rest["words"])}, **arrays)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Final
 
 import structlog
 from sqlalchemy import select
@@ -16,7 +15,6 @@ from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import ACTIVE, Generation, Product
 from backend.errors import (
-    DatabaseUnavailable,
     IndexRefused,
     IndexUnavailable,
     InvalidProduct,
@@ -37,8 +35,6 @@ RETRY_AFTER = timedelta(seconds=5)
 LONGEST_SECONDS = 2.0
 """The longest pause between two tries of an index that does not answer. It is short, because
 shoppers see old prices until the next try after the index is back."""
-
-DATABASE_FAILED: Final = f"{DatabaseUnavailable.code}: the database failed meanwhile"
 
 
 def apply_pending(
@@ -71,7 +67,7 @@ def apply_pending(
         claimed[:] = queue.claim(session, generation.id, Stage.APPLY, limit=limit, lease=lease)
 
     def give_back(session: Session) -> None:
-        queue.postpone_apply(session, generation.id, claimed, DATABASE_FAILED, timedelta())
+        queue.postpone_apply(session, generation.id, claimed, queue.DATABASE_FAILED, timedelta())
 
     with unreturned.kept(give_back):
         db.write(claim)

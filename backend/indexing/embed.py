@@ -53,8 +53,6 @@ HOST_CODES: Final = tuple(
 GAVE_UP: Final = DecoderDied(queue.EXHAUSTED.partition(": ")[2])
 """Why an image has no vector whose product has used all attempts in processes that died."""
 
-DATABASE_FAILED: Final = f"{DatabaseUnavailable.code}: the database failed meanwhile"
-
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedOptions(RetryLimits):
@@ -142,7 +140,7 @@ class _EmbedStage:
             )
 
         def give_back(session: Session) -> None:
-            left = [(row, DATABASE_FAILED, timedelta()) for row in claimed]
+            left = [(row, queue.DATABASE_FAILED, timedelta()) for row in claimed]
             queue.postpone(session, self.generation.id, left)
 
         with self.options.unreturned.kept(give_back):

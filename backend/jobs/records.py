@@ -27,6 +27,10 @@ CANCELLED: Final = "cancelled: an operator has ended the job"
 state in which a job is over."""
 
 
+LONGEST_ESTIMATE: Final = 30 * 86_400.0
+"""Seconds. What would take longer stands still."""
+
+
 def write(db: Database, verb: str, arguments: Mapping[str, Any] | None = None) -> int:
     """Request a job and return its id."""
     return db.write(lambda session: add(session, verb, arguments)).id
@@ -95,7 +99,11 @@ def failed(session: Session, *, but: str, limit: int) -> list[Job]:
 
 
 def seconds_left(job: Job) -> float | None:
-    """Estimate how long a running job will take, by its rate; None where that is unknown."""
+    """Estimate how long a running job will take, by its rate; None where that is unknown.
+
+    The rate of a job that stands still, as on a full disk, nears 0 and says nothing.
+    """
     if job.state != RUNNING or job.total is None or not job.rate:
         return None
-    return max(0, job.total - job.done) / job.rate
+    seconds = max(0, job.total - job.done) / job.rate
+    return seconds if seconds < LONGEST_ESTIMATE else None

@@ -14,7 +14,7 @@ from backend.database import clock
 from backend.database.engine import Database
 from backend.database.failures import meaning_of
 from backend.database.models import Job
-from backend.errors import DatabaseUnavailable, LookalikeError
+from backend.errors import DatabaseFull, DatabaseUnavailable, LookalikeError
 from backend.jobs.records import CANCELLED, DONE, FAILED, QUEUED, RUNNING
 from backend.jobs.reporting import STALE_AFTER, Cancelled, JobReport, Report, Superseded
 
@@ -55,9 +55,9 @@ def run_next(db: Database, handlers: Mapping[str, Handler]) -> bool:
     """Run the oldest job that waits, or whose process died; return whether there was work to do.
 
     A job whose handler raises Interrupted or Waiting is run again later, and so is one whose
-    database went away, which is raised too. Any other exception ends the job, which stores the
-    message; if it is not a LookalikeError, it is raised too. Where
-    another process has taken the job over meanwhile, nothing is stored.
+    database went away or has no room, which is raised too. Any other exception ends the job, which
+    stores the message; if it is not a LookalikeError, it is raised too. Where another process has
+    taken the job over meanwhile, nothing is stored.
     """
     with db.read() as session:
         if session.scalar(_first_ready(handlers, clock.now(session))) is None:
@@ -101,9 +101,9 @@ def _run(job: Job, handler: Handler, report: JobReport) -> bool:
 
 
 def _end_by(error: Exception, report: JobReport) -> None:
-    """Write that a job has failed; one whose database went away is queued again."""
+    """Write that a job has failed; one whose database went away or is full is queued again."""
     said = meaning_of(error) or error
-    if isinstance(said, DatabaseUnavailable):
+    if isinstance(said, DatabaseUnavailable | DatabaseFull):
         report.give_back()
     elif isinstance(said, LookalikeError):
         report.end(state=FAILED, error=f"{said.code}: {said.message}")

@@ -51,9 +51,10 @@ from backend.queue.settlements import (
     settle_indexed,
     still_ours,
 )
-from backend.queue.unreturned import Unreturned
+from backend.queue.unreturned import DATABASE_FAILED, Unreturned
 
 __all__ = [
+    "DATABASE_FAILED",
     "EXHAUSTED",
     "IMPORT",
     "REINDEX",

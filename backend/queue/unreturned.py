@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from backend.database.engine import Database
 from backend.errors import DatabaseUnavailable
+
+DATABASE_FAILED: Final = f"{DatabaseUnavailable.code}: the database failed meanwhile"
+"""The reason of rows that are given back because the database failed."""
 
 GiveBack: TypeAlias = Callable[[Session], object]
 """Gives the rows of one claim back. It leaves alone what is settled, or claimed by another."""

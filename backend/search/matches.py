@@ -153,11 +153,12 @@ def fit_and_judge(
 
     `far` are further pairs of each query, with products drawn from all: neighbours alone do not
     tell what low scores mean. They are fitted on, and not judged by. None where there are too few
-    pairs, or all of them have the same outcome.
+    pairs, all of them have the same outcome, or no neighbours were found to judge by, as while an
+    index is filling.
     """
     held_out = [one for at, one in enumerate(queries) if at % HELD_OUT == 0]
     others = [one for pairs in (queries, far) for at, one in enumerate(pairs) if at % HELD_OUT]
-    if not others:
+    if not others or not any(len(one.scores) for one in held_out):
         return None
     scores = np.concatenate([one.scores for one in others])
     points = fit(scores, np.concatenate([one.same for one in others]))
@@ -174,3 +175,20 @@ def fit_and_judge(
     judged = curve.matches(np.concatenate([one.scores for one in held_out]))
     bins = compare(judged, np.concatenate([one.same for one in held_out]))
     return replace(curve, error=error_of(bins)), bins
+
+
+class LastCurve:
+    """The curve of the last query: mostly that of the next one, too. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._read: tuple[Any, MatchCurve] | None = None
+
+    def of(self, kept: Mapping[str, Any]) -> MatchCurve:
+        """Return the curve that a generation keeps."""
+        read = self._read
+        if read is None or read[0] is not kept:
+            read = self._read = kept, MatchCurve.of(kept)
+        return read[1]
+
+
+last_curve: Final = LastCurve()

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
+import numpy as np
 from PIL import Image
 
 from backend.database.models import Generation
 from backend.embedders import Embedder, TellsPhotographs
 from backend.embedders.control import check_works
 from backend.embedders.loaded import LoadedEmbedders
+from backend.embedders.pixels import normalise
 from backend.embedders.regions import FoundRegion, Frame
 from backend.errors import ImageError
 from backend.generations import EmbedderIdentity, check_fingerprint
 from backend.images.box import Box
 from backend.images.decode import Size
-from backend.images.decoder_pool import DecoderPool, Region, Target
+from backend.images.decoder_pool import DecoderPool, Region
+from backend.images.on_white import lay_on_white
 from backend.vectors import Vector
 
 SENT_SIDE: Final = 256
@@ -40,10 +44,18 @@ class EmbeddedQuery(NamedTuple):
     own: Vector | None = None  # without the move to a class; None: it is `vector`
     composed: bool = False  # pasted together, so that one region is compared
     compared: Frame | None = None  # the part that `vector` is of; None: the whole, or the box
+    mask: Vector | None = None  # (rows, columns): logits of belonging to the thing that is shown
 
 
-EmbedPart: TypeAlias = Callable[[Box | None], EmbeddedQuery]
-"""Embeds a part of one image; None: the whole."""
+Embed: TypeAlias = Callable[[Image.Image], EmbeddedQuery]
+
+WHOLE: Final = Box(0, 0, 1, 1)
+
+AROUND: Final = 0.15
+"""Share of a region's width and height that is looked at around it, to see what its ground is."""
+
+CUT_SIDE: Final = 384
+"""The longer side, in pixels, of a region with its ground whose thing is cut out."""
 
 
 class QueryEncoder(Protocol):
@@ -100,12 +112,8 @@ class LocalQueryEncoder:
     ) -> EmbeddedQuery:
         embedder = self._embedders.of(generation)
         check_fingerprint(generation, embedder.fingerprint)
-
-        def embed_part(part: Box | None) -> EmbeddedQuery:
-            target = _part(part, embedder.input_size)
-            return _embed(embedder, self._decoders.decode_one(data, target=target).image)
-
-        return _embed_image(embed_part, box)
+        parts = _FileParts(self._decoders, data, embedder.input_size)
+        return embed_image(parts, partial(_embed, embedder), box)
 
     def check(self, generation: Generation) -> None:
         self.encode(generation, sample_image())
@@ -146,15 +154,14 @@ class RemoteQueryEncoder:
     def embed_image(
         self, generation: Generation, data: bytes, box: Box | None = None
     ) -> EmbeddedQuery:
-        def embed_part(part: Box | None) -> EmbeddedQuery:
+        def embed(image: Image.Image) -> EmbeddedQuery:
             png = io.BytesIO()
-            small = self._decoders.decode_one(data, target=_part(part, SENT_SIDE)).image
-            small.save(png, "PNG", compress_level=3)
+            image.save(png, "PNG", compress_level=3)
             embedded = self._embed(png.getvalue(), spec=generation.embedder, seconds=self._seconds)
             check_fingerprint(generation, embedded.fingerprint)
             return embedded
 
-        return _embed_image(embed_part, box)
+        return embed_image(_FileParts(self._decoders, data, SENT_SIDE), embed, box)
 
     def check(self, generation: Generation) -> None:
         check_fingerprint(generation, self._embed_sample(generation.embedder).fingerprint)
@@ -167,25 +174,78 @@ class RemoteQueryEncoder:
         return self._embed(sample_image(), spec=spec, seconds=self._seconds)
 
 
-def _embed_image(embed_part: EmbedPart, box: Box | None) -> EmbeddedQuery:
-    """Embed an image, or its box; an image that is pasted together by its first region.
+class Parts(Protocol):
+    """The parts of one image."""
 
-    The region is compared as it is: what is pasted is no photograph of its class.
+    def open(self, box: Box | None, size: Size | int | None = None) -> Image.Image:
+        """Return a part in a size, that of the embedder if there is none; None: the whole.
+
+        Raises ImageError.
+        """
+        ...
+
+
+class _FileParts:
+    """The parts of one untrusted image file."""
+
+    def __init__(self, decoders: DecoderPool, data: bytes, size: Size | int) -> None:
+        self._decoders, self._data, self._size = decoders, data, size
+
+    def open(self, box: Box | None, size: Size | int | None = None) -> Image.Image:
+        size = size or self._size
+        target = size if box is None else Region(box, size)
+        return self._decoders.decode_one(self._data, target=target).image
+
+
+def embed_image(parts: Parts, embed: Embed, box: Box | None) -> EmbeddedQuery:
+    """Embed an image, or its box.
+
+    Where something was pasted on it, that is compared: it lies in the box, or in the first region.
+    It is compared as it is, since what is pasted is no photograph of its class. A box that covers
+    all of the image asks for the image as a whole.
     """
-    found = embed_part(box)
-    if box is not None or not found.composed or not found.regions:
+    found = embed(parts.open(box))
+    if not found.composed or box == WHOLE:
         return found
-    frame = found.regions[0].box
     try:
-        part = embed_part(Box(*frame))
+        return _embed_box(parts, embed, box, found) if box else _embed_region(parts, embed, found)
     except ImageError:  # such as a region of too few pixels
         return found
-    vector = part.vector if part.own is None else part.own
+
+
+def _embed_box(parts: Parts, embed: Embed, box: Box, found: EmbeddedQuery) -> EmbeddedQuery:
+    if found.mask is None:
+        return found
+    return found._replace(vector=_with_white(found, embed, parts.open(box, CUT_SIDE), found.mask))
+
+
+def _embed_region(parts: Parts, embed: Embed, found: EmbeddedQuery) -> EmbeddedQuery:
+    """Embed the first region; its ground tells which colours do not belong to the thing."""
+    if not found.regions:
+        return found
+    frame = found.regions[0].box
+    region = embed(parts.open(Box(*frame)))
+    with_ground = parts.open(Box(*_widened(frame)), CUT_SIDE)
+    mask = embed(with_ground).mask
+    vector = _own(region) if mask is None else _with_white(region, embed, with_ground, mask)
     return found._replace(vector=vector, compared=frame)
 
 
-def _part(box: Box | None, size: Size | int) -> Target:
-    return size if box is None else Region(box, size)
+def _with_white(region: EmbeddedQuery, embed: Embed, image: Image.Image, mask: Vector) -> Vector:
+    """Return the mean of the vectors of a region, and of its thing laid on white."""
+    on_white = embed(lay_on_white(image, mask))
+    return np.asarray(normalise((_own(region) + _own(on_white))[None])[0], np.float32)
+
+
+def _widened(frame: Frame) -> Frame:
+    """Return a region with some of its ground around it, within the image."""
+    left, top, right, bottom = frame
+    across, down = AROUND * (right - left), AROUND * (bottom - top)
+    return max(0, left - across), max(0, top - down), min(1, right + across), min(1, bottom + down)
+
+
+def _own(found: EmbeddedQuery) -> Vector:
+    return found.vector if found.own is None else found.own
 
 
 def _embed(embedder: Embedder, image: Image.Image) -> EmbeddedQuery:
@@ -193,8 +253,8 @@ def _embed(embedder: Embedder, image: Image.Image) -> EmbeddedQuery:
     try:
         if isinstance(embedder, TellsPhotographs):
             found = embedder.embed_query(image)
-            told = found.kind, found.regions, found.own, found.composed
-            return EmbeddedQuery(found.vector, embedder.fingerprint, *told)
+            told = found._asdict()
+            return EmbeddedQuery(fingerprint=embedder.fingerprint, **told)
         return EmbeddedQuery(embedder.embed([image])[0], embedder.fingerprint)
     except Exception:
         check_works(embedder)

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-import numpy as np
-
-from backend import generations
 from backend.database.engine import Database
 from backend.database.models import Generation, utcnow
 from backend.database.reader import Reader
-from backend.embedders import Block
 from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema
 from backend.merchandising.rule_set import ActiveRules, newest_change
-from backend.search.answering import (
-    Pins,
-    begin_search,
-    find_pins,
-    finish_answer,
-    taken_groups,
-    walk_of,
-)
+from backend.search.answering import ListSearch
 from backend.search.collecting import Collecting, collect
-from backend.search.colour_weight import WeightedQuery, weigh
 from backend.search.found import Rows
 from backend.search.paging import Basis, Position
 from backend.search.pinning import Candidates
@@ -44,6 +32,7 @@ from backend.search.query_vectors import vector_of
 from backend.search.reasons import explain_list
 from backend.search.restricting import Same, restricted, values_of
 from backend.search.ruling import Ruling, rulings
+from backend.search.weighing import Weighing
 from backend.vectors import SearchMode, Vector, VectorIndex
 
 TOGETHER: Final = 32
@@ -52,6 +41,16 @@ requests have their turn."""
 
 
 Found = TypeVar("Found")
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """One list of a batch, while all of them are searched."""
+
+    asked: QueryProduct
+    search: ListSearch
+    found: Collecting
+    same: Same
 
 
 class SimilarProducts:
@@ -70,7 +69,7 @@ class SimilarProducts:
     ) -> None:
         self._db = db
         self._index_of = index_of
-        self._encode_text = encode_text
+        self._weighing = Weighing(db, encode_text)
         self.active = ActiveGeneration(db)
         self.rules = ActiveRules(db, schema)
 
@@ -179,7 +178,7 @@ class SimilarProducts:
     ) -> Answer:
         """Encode the text, if there is one, while no connection is held; then search."""
         if query.after is None:
-            basis = self._with_text(generation, basis, query)
+            basis = self._weighing.with_text(generation, basis, query)
         with self._db.query() as connection:
             return self._search(connection, generation, basis, query, exclude, row)
 
@@ -196,27 +195,17 @@ class SimilarProducts:
         after = query.after or Position(generation_id=generation.id, basis=basis)
         if after.basis is not None and after.basis.vector is not None:
             basis = after.basis
-        weighed = self._weigh(generation, basis, query)
+        weighed = self._weighing.weigh(generation, query, basis.vector, basis.lengths)
         index = self._index_of(generation)
-        taken = taken_groups(connection, query)
-        candidates = Candidates(connection, index, generation, images=query.shows_images)
-        pins = find_pins(connection, index, weighed, query, exclude, candidates, taken=taken)
+        search = ListSearch(connection, index, generation, weighed, query, exclude)
+        search.read_taken_groups()
+        search.find_pins(Candidates(connection, index, generation, images=query.shows_images))
         mode = index.search_mode(query.where)
-        found = begin_search(
-            generation,
-            weighed,
-            query,
-            exclude,
-            mode,
-            pins=pins,
-            taken=taken,
-            chosen_by=query.chosen_by,
-            walk=walk_of(index, generation, query, exclude, pins),
-        )
+        found = search.begin(mode, chosen_by=query.chosen_by, walk=search.walk)
         images, digests = query.shows_images, query.needs_vectors
         rows: dict[int, Any] = {}
         collect(connection, index, [found], rows, images=images, digests=digests)
-        answer = finish_answer(connection, index, weighed, found, query, pins, taken=taken)
+        answer = search.finish(found)
         if query.explain:
             explain_list(
                 connection,
@@ -261,37 +250,33 @@ class SimilarProducts:
         rows: dict[int, Rows],
     ) -> list[Answer | LookalikeError]:
         """Answer some products of a batch; `rows` are those of products that were read before."""
-        answers: list[Answer | LookalikeError] = []
-        under_way: list[tuple[QueryProduct, Query, WeightedQuery, Collecting, Same, Pins]] = []
-        ruled = self._ruled_each(connection, index, part, query)
-        for one in part:
-            if isinstance(one, QueryProduct):
-                own, candidates = next(ruled)
-                own, same = _restrict(own, one)
-                own_mode = index.search_mode(own.where) if same else mode
-                blocks = self._blocks(one.generation, query)
-                vector, colour = vector_of(one), query.colour
-                weighed = weigh(vector, blocks, colour=colour, parts=query.explain)
-                pins = find_pins(connection, index, weighed, own, one.exclude, candidates)
-                found = begin_search(one.generation, weighed, own, one.exclude, own_mode, pins=pins)
-                under_way.append((one, own, weighed, found, same, pins))
-        searches = [found for _, _, _, found, _, _ in under_way]
+        asked = [one for one in part if isinstance(one, QueryProduct)]
+        under_way = self._begin_each(connection, index, asked, query, mode)
+        searches = [one.found for one in under_way]
         digests = query.needs_vectors
         collect(connection, index, searches, rows, images=query.shows_images, digests=digests)
-        ready = iter(under_way)
-        for one in part:
-            if isinstance(one, QueryProduct):
-                asked, own, weighed, found, same, pins = next(ready)
-                answer = finish_answer(connection, index, weighed, found, own, pins)
-                if own.explain:
-                    nearest = found.nearest
-                    explain_list(connection, index, answer, own, about=asked.row, nearest=nearest)
-                answer.meta["query_state"] = asked.state.value
-                _say_restricted(answer, same)
-                answers.append(answer)
-            else:
-                answers.append(one)
-        return answers
+        answers = map(_finish, under_way)
+        return [next(answers) if isinstance(one, QueryProduct) else one for one in part]
+
+    def _begin_each(
+        self,
+        connection: Reader,
+        index: VectorIndex,
+        asked: Sequence[QueryProduct],
+        query: Query,
+        mode: SearchMode,
+    ) -> list[_UnderWay]:
+        """Return a search for each product of a batch; `mode` is for those without `restrict`."""
+        under_way: list[_UnderWay] = []
+        ruled = self._ruled_each(connection, index, asked, query)
+        for one, (its_query, candidates) in zip(asked, ruled, strict=True):
+            own, same = _restrict(its_query, one)
+            weighed = self._weighing.weigh(one.generation, query, vector_of(one))
+            search = ListSearch(connection, index, one.generation, weighed, own, one.exclude)
+            search.find_pins(candidates)
+            found = search.begin(index.search_mode(own.where) if same else mode)
+            under_way.append(_UnderWay(one, search, found, same))
+        return under_way
 
     def _ruled(
         self,
@@ -343,47 +328,16 @@ class SimilarProducts:
         self,
         connection: Reader,
         index: VectorIndex,
-        part: Sequence[QueryProduct | LookalikeError],
+        asked: Sequence[QueryProduct],
         query: Query,
     ) -> Iterator[tuple[Query, Candidates]]:
         """Yield the query for each product of a batch, and what its rules can pin."""
-        asked = [one for one in part if isinstance(one, QueryProduct)]
         if not asked:
             return
         generation, version = asked[0].generation, asked[0].rules_version
         candidates = Candidates(connection, index, generation, images=query.shows_images)
         for each in self._ruled(connection, generation, query, version, asked):
             yield each, candidates
-
-    def _with_text(self, generation: Generation, basis: Basis, query: Query) -> Basis:
-        """Return what is searched by: the vector of the image, of the text, or of both."""
-        if query.text is None:
-            return basis
-        blocks, lengths = self._blocks(generation, query), None
-        said = self._encode_text(generation, query.text)
-        if set(said.lengths) == {block.name for block in blocks or ()}:
-            lengths = said.lengths or None
-        if basis.vector is None:
-            return Basis(vector=said.vector, lengths=lengths)
-        weight = np.float32(query.text_weight)
-        vector = (1 - weight) * basis.vector + weight * said.vector
-        return Basis(vector=vector, lengths=lengths)
-
-    def _weigh(self, generation: Generation, basis: Basis, query: Query) -> WeightedQuery:
-        if basis.vector is None:
-            raise ValueError("a query needs an image or a text")
-        blocks = self._blocks(generation, query)
-        return weigh(
-            basis.vector, blocks, colour=query.colour, lengths=basis.lengths, parts=query.explain
-        )
-
-    def _blocks(self, generation: Generation, query: Query) -> tuple[Block, ...] | None:
-        """Return the blocks; where they are needed and unknown, the row is read again."""
-        blocks = generations.blocks_of(generation)
-        if blocks is None and (query.explain or query.text or query.colour is not None):
-            with self._db.read() as session:
-                return generations.blocks_of(generations.by_id(session, generation.id))
-        return blocks
 
 
 def _repeat_if_gone(ask: Callable[[], Found]) -> Found:
@@ -412,6 +366,19 @@ def _restrict(query: Query, asked: QueryProduct) -> tuple[Query, Same]:
         return query, {}
     same = values_of(asked.row, fields)
     return replace(query, where=restricted(query.where, same)), same
+
+
+def _finish(one: _UnderWay) -> Answer:
+    search, found = one.search, one.found
+    answer = search.finish(found)
+    if search.query.explain:
+        about, nearest = one.asked.row, found.nearest
+        explain_list(
+            search.connection, search.index, answer, search.query, about=about, nearest=nearest
+        )
+    answer.meta["query_state"] = one.asked.state.value
+    _say_restricted(answer, one.same)
+    return answer
 
 
 def _say_restricted(answer: Answer, same: Same) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from flask import render_template, request
 
 from backend.access.scope import Scope
-from backend.api import related, similar
+from backend.api import similar, together
 from backend.api.context import filterable, services
 from backend.api.schemas import Json
 from backend.api.schemas.similar_requests import read_query
@@ -82,7 +82,7 @@ def _find_together(sku: str) -> Json | None:
     """Return what shoppers have taken together with a product, or with what looks like it."""
     query = Query(limit=TOGETHER, schema=filterable(), shaping=Shaping(group_by="group_id"))
     try:
-        found = related.find_together(sku, query, asking.SHOWN, complementary=True)
+        found = together.find_together(sku, query, asking.SHOWN, complementary=True)
     except (NoGeneration, IndexUnavailable):
         return None
     found["items"] = [item for item in found["items"] if item["reason"] in BY_EVENTS]

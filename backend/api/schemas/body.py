@@ -15,7 +15,7 @@ from backend.api.problems import RequestError, invalid_request, pointer
 from backend.api.schemas import Json
 from backend.api.schemas.document import EITHER, BodyLimits, RequestBody
 from backend.api.schemas.problem import ProblemFault
-from backend.errors import reason_of, unknown_field
+from backend.validation import reason_of, unknown_field
 
 Body = TypeVar("Body", bound=RequestBody)
 

@@ -10,8 +10,9 @@ one below 0.2 (`backend.lab.evaluation.splits.fraction_of`), are left for `bench
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.kept_rows import MAXIMA
 from backend.embedders.lookalike_blocks import POOLED
 from backend.embedders.pixels import Pixels
-from backend.embedders.region_head import EARLY, LAST, TEXTURES, RegionHead, save_head
+from backend.embedders.region_head import EARLY, LAST, TEXTURES, RegionHead, save_layers
 from backend.embedders.regions import COLUMNS, FINE_COLUMNS, FINE_ROWS, KINDS, ROWS
 from backend.embedders.stacked_tracing import stack
 from backend.embedders.tuned import SHIPPED
@@ -73,7 +74,8 @@ BATCH: Final = 32
 LARGEST_RATE: Final = 4e-3
 DECAY: Final = 1e-3
 
-Maps = list[npt.NDArray[np.float16]]
+Maps: TypeAlias = list[npt.NDArray[np.float16]]
+Shape: TypeAlias = tuple[int, int, int]
 
 
 class _Flat(nn.Module):
@@ -83,12 +85,17 @@ class _Flat(nn.Module):
         return torch.cat([each.flatten(1) for each in maps], dim=1)
 
 
-def compute_maps(pixels: Pixels) -> Maps:
-    """Return the maps of images, one array for each of SHAPES."""
+def compute_maps(
+    pixels: Pixels, *, judge: nn.Module | None = None, shapes: Sequence[Shape] = SHAPES
+) -> Maps:
+    """Return what `judge` makes of the maps of images, one array for each of `shapes`.
+
+    Without a `judge` these are the maps themselves.
+    """
     checkpoint = Checkpoint.load(SHIPPED)
     backbone = load_backbone(checkpoint.backbone, input_size=checkpoint.input_size)
-    network = stack(checkpoint, backbone, _Flat()).eval()
-    found: Maps = [np.empty((len(pixels), *shape), np.float16) for shape in SHAPES]
+    network = stack(checkpoint, backbone, judge or _Flat()).eval()
+    found: Maps = [np.empty((len(pixels), *shape), np.float16) for shape in shapes]
     mean, std = (
         torch.tensor(each)[:, None, None]
         for each in (backbone.preprocessing.mean, backbone.preprocessing.std)
@@ -97,8 +104,8 @@ def compute_maps(pixels: Pixels) -> Maps:
         colours = torch.from_numpy(pixels[start : start + BATCH]).permute(0, 3, 1, 2).float()
         with torch.inference_mode():
             flat = network((colours - mean) / std)[:, POOLED:-MAXIMA, 0, 0]
-        parts = flat.split([int(np.prod(shape)) for shape in SHAPES], dim=1)
-        for maps, shape, part in zip(found, SHAPES, parts, strict=True):
+        parts = flat.split([int(np.prod(shape)) for shape in shapes], dim=1)
+        for maps, shape, part in zip(found, shapes, parts, strict=True):
             maps[start : start + BATCH] = part.reshape(-1, *shape).numpy()
     return found
 
@@ -106,10 +113,7 @@ def compute_maps(pixels: Pixels) -> Maps:
 def learn(maps: Maps, targets: Targets, *, epochs: int, seed: int = 0) -> RegionHead:
     """Learn the layers; what scales the maps to one size is folded into their weights."""
     torch.manual_seed(seed)
-    scales = [
-        torch.from_numpy(np.sqrt((each[:400].astype(np.float32) ** 2).mean(axis=(0, 2, 3)) + 1e-4))
-        for each in maps
-    ]
+    scales = [scale_of(each) for each in maps]
     head, count = RegionHead(), len(maps[0])
     optimizer = torch.optim.AdamW(head.parameters(), weight_decay=DECAY)
     steps = epochs * (count // BATCH)
@@ -119,10 +123,7 @@ def learn(maps: Maps, targets: Targets, *, epochs: int, seed: int = 0) -> Region
         order = random.permutation(count)
         for start in range(0, count - BATCH + 1, BATCH):
             rows = np.sort(order[start : start + BATCH])
-            chosen = [
-                torch.from_numpy(each[rows].astype(np.float32)) / scale[:, None, None]
-                for each, scale in zip(maps, scales, strict=True)
-            ]
+            chosen = rows_of(maps, scales, rows)
             optimizer.zero_grad()
             value = loss(*head.judge(*_dropped(chosen)), targets.of(torch.from_numpy(rows)))
             value.backward()  # type: ignore[no-untyped-call]
@@ -132,16 +133,34 @@ def learn(maps: Maps, targets: Targets, *, epochs: int, seed: int = 0) -> Region
     return head
 
 
+def scale_of(maps: npt.NDArray[np.float16]) -> Tensor:
+    """Return the root of the mean square of each channel, of the first maps."""
+    squares = (maps[:400].astype(np.float32) ** 2).mean(axis=(0, 2, 3))
+    return torch.from_numpy(np.sqrt(squares + 1e-4))
+
+
+def rows_of(maps: Maps, scales: Sequence[Tensor], rows: npt.NDArray[np.intp]) -> list[Tensor]:
+    """Return the maps of some images, each channel divided by its scale."""
+    return [
+        torch.from_numpy(each[rows].astype(np.float32)) / scale[:, None, None]
+        for each, scale in zip(maps, scales, strict=True)
+    ]
+
+
 def _dropped(maps: list[Tensor]) -> list[Tensor]:
     """Leave out a tenth of the channels of the deep maps, so that no product is learnt by heart."""
     return [*maps[:2], *(functional.dropout2d(each, 0.1) for each in maps[2:])]
 
 
 def _fold(head: RegionHead, scales: list[Tensor]) -> None:
-    layers = (head.early, head.textures, head.deep)
-    by_layer = (scales[0], scales[1], torch.cat(scales[2:]))
-    for layer, scale in zip(layers, by_layer, strict=True):
-        layer.weight.data /= scale[None, :, None, None]
+    fold(head.early, scales[0])
+    fold(head.textures, scales[1])
+    fold(head.deep, *scales[2:])
+
+
+def fold(layer: nn.Conv2d, *scales: Tensor) -> None:
+    """Have a layer read maps that are not divided by their scales."""
+    layer.weight.data /= torch.cat(scales)[None, :, None, None]
 
 
 def products_by_kind(catalogue: Path) -> list[list[Path]]:
@@ -179,7 +198,7 @@ def main(
     products, shot = products_by_kind(catalogue), photographs_to_learn(photographs)
     composites = Maker(products, shot, seed=seed, input_size=size).make(count)
     head = learn(compute_maps(composites.pixels), Targets.of_composites(composites), epochs=epochs)
-    save_head(head, out)
+    save_layers(head, out)
 
 
 if __name__ == "__main__":

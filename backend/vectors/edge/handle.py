@@ -10,7 +10,7 @@ from pathlib import Path
 from backend.errors import IndexUnavailable
 from backend.filters import Schema
 from backend.vectors.edge.folders import WriteCounter, remove
-from backend.vectors.edge.shard import engine_errors, has_graph, open_shard
+from backend.vectors.edge.shard import closed_on_error, engine_errors, has_graph, open_shard
 
 
 class Handle:
@@ -20,8 +20,9 @@ class Handle:
         self.folder = folder
         self.pid = os.getpid()
         self.shard = open_shard(folder, size=size, schema=schema, tokens=tokens)
-        self.indexed = has_graph(self.shard)
-        self.writes = WriteCounter(folder.with_name(f"{folder.name}.written"))
+        with closed_on_error(self.shard):
+            self.indexed = has_graph(self.shard)
+            self.writes = _counter_of(folder)
         self._lock = threading.Lock()
         self._ended = threading.Condition(self._lock)  # calls, of a shard that was replaced
         self._calls = 0
@@ -55,3 +56,13 @@ class Handle:
             self.close()
         remove(self.folder)
         remove(self.folder.with_name(f"{self.folder.name}.written"))
+
+
+def _counter_of(folder: Path) -> WriteCounter:
+    """Open the count of a shard's writes. Raises IndexUnavailable, as on a full disk."""
+    try:
+        return WriteCounter(folder.with_name(f"{folder.name}.written"))
+    except OSError as error:
+        raise IndexUnavailable(
+            f"the embedded index cannot be opened: {error.strerror} (os error {error.errno})"
+        ) from error

@@ -6,7 +6,7 @@ import errno
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -121,8 +121,24 @@ def open_shard(path: Path, *, size: int, schema: Schema, tokens: bool) -> qe.Edg
         if not path.exists() or not any(path.iterdir()):
             _create(path, size)
         shard = qe.EdgeShard.load(str(path), _config(size))
-        index_fields(shard, schema, tokens=tokens)
+        with closed_on_error(shard):
+            index_fields(shard, schema, tokens=tokens)
         return shard
+
+
+@contextmanager
+def closed_on_error(shard: qe.EdgeShard) -> Iterator[None]:
+    """Close a shard that cannot be used after all.
+
+    The exception keeps it alive, and with it the engine's lock: every later opening would find
+    another owner, which is this process.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # the first error is the one to tell
+            shard.close()
+        raise
 
 
 def has_graph(shard: qe.EdgeShard) -> bool:
@@ -164,7 +180,8 @@ def _create(path: Path, size: int) -> None:
     shutil.rmtree(building, ignore_errors=True)
     check_space(path.parent)
     shard = qe.EdgeShard.create(str(building), _config(size))
-    shard.flush()
+    with closed_on_error(shard):
+        shard.flush()
     shard.close()
     building.rename(path)
     sync_folder(path.parent)  # or a power cut could undo it, and lose flushed points

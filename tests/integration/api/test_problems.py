@@ -121,6 +121,18 @@ def test_a_name_that_is_not_known_is_answered_with_the_nearest_one(client: Flask
     assert "unknown field 'color'; the nearest is base_colour; allowed: " in filtered["detail"]
 
 
+def test_a_path_that_is_not_there_is_answered_with_the_nearest_one(client: FlaskClient) -> None:
+    for path, near in [
+        ("/v1/product/1/similar", "/v1/products/{sku}/similar"),
+        ("/v1/events", "/v1/events:batch"),
+        ("/v1/admin/rule", "/v1/admin/rules"),
+        ("/v1/admin/generation/7", "/v1/admin/generations/{id}"),
+    ]:
+        assert f"; the nearest is {near}; /docs" in client.get(path).json["detail"]
+    assert "nearest" not in client.get("/v1/nothing/at/all").json["detail"]
+    assert "nearest" not in client.get("/product").json["detail"]
+
+
 def test_a_colour_by_name_is_told_from_the_weight_of_colour(client: FlaskClient) -> None:
     refused = client.get("/v1/products/1/similar?colour=Red").json
     assert "base_colour filters by a colour" in refused["detail"]

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url, text, update
 from sqlalchemy.exc import DatabaseError, OperationalError
+from support.host_faults import full_disk
 from support.proxy import proxy
 from support.servers import migrated, wait_for
 
 from backend import jobs
 from backend.database.engine import Database
-from backend.database.models import Job, utcnow
+from backend.database.models import Job, Product, utcnow
 from backend.errors import DatabaseUnavailable, NoGeneration
 from backend.jobs import DONE, FAILED, QUEUED, RUNNING, Interrupted, Report, Waiting, reporting
 
@@ -98,6 +99,22 @@ def test_a_job_that_is_refused_while_its_database_is_away_is_run_again(db: Datab
     with pytest.raises(DatabaseUnavailable):
         jobs.run_next(db, {"verb": refuse})
     assert read(db, job_id).state == QUEUED
+
+
+def test_a_job_whose_database_has_no_room_is_run_again(db: Database) -> None:
+    job_id = jobs.write(db, "double", {"number": 7})
+
+    def write_much(_: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        rows = [Product(sku=str(number), display_name="y" * 900) for number in range(99)]
+        with full_disk(db):
+            db.write(lambda session: session.add_all(rows))
+        return {}
+
+    with pytest.raises(OperationalError, match="full"):
+        jobs.run_next(db, {"double": write_much})
+    assert read(db, job_id).state == QUEUED
+    assert jobs.run_next(db, HANDLERS)
+    assert read(db, job_id).result == {"doubled": 14}
 
 
 def test_without_a_job_there_is_nothing_to_run(any_db: Database) -> None:
@@ -320,6 +337,8 @@ def test_a_job_knows_its_rate_and_how_long_it_will_take(any_db: Database) -> Non
     job = read(any_db, job_id)
     assert job.rate == pytest.approx(10, rel=0.5)  # 100 in the 10 seconds since the last look
     assert jobs.seconds_left(job) == pytest.approx(80, rel=0.5)
+    job.rate = 1e-9
+    assert jobs.seconds_left(job) is None, "it stands still"
 
 
 def test_jobs_are_listed_the_newest_first(any_db: Database) -> None:

@@ -1,24 +1,16 @@
-"""Another index is built beside the active one, checked, promoted, and gone back from."""
+"""Another index is built beside the active one, promoted, and gone back from."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
-from sqlalchemy import select
-from support.image_files import encoded
+from support.reindexed_shop import BETTER, REINDEX_SETTINGS, ReindexedShop, photograph
 from support.servers import migrated
-from support.shop import Shop
 
-from backend import embedders, generations, jobs
+from backend import generations, jobs
 from backend import reindex as reindexing
 from backend.database.models import (
     ACTIVE,
@@ -29,97 +21,30 @@ from backend.database.models import (
     ImageVector,
     IndexEntry,
     Job,
-    Product,
 )
-from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
-from backend.errors import EmbedderBusy, IndexUnavailable, ModelMismatch, ReindexRunning, WrongState
-from backend.generations import EmbedderIdentity
-from backend.reindex import ReindexPlan, calibration, waiting_for_worker
+from backend.errors import IndexUnavailable, ReindexRunning, WrongState
+from backend.reindex import ReindexPlan, calibration
 from backend.reindex import job as reindex_job
-from backend.search.query import Answer, Query
+from backend.search.query import Query
 from backend.search.query_text import TextEncoder
 from backend.search.similar import SimilarProducts
 from backend.settings import Settings
 from backend.vectors.edge import shard
-from backend.vectors.edge.index import EdgeIndex
 from backend.worker.loop import Worker
-
-COLOURS = {"Red": (200, 30, 30), "Green": (30, 160, 40), "Blue": (30, 40, 190)}
-BETTER = "mean-colour?grid=4"
-
-
-def photograph(kind: str, number: int) -> bytes:
-    """A garment of a colour, with noise that differs from image to image."""
-    noise = np.random.default_rng(number).normal(0, 25, (16, 12, 3))
-    pixels = np.clip(np.asarray(COLOURS[kind]) + noise, 0, 255).astype(np.uint8)
-    return encoded(Image.fromarray(pixels).resize((48, 64)))
-
-
-class ReindexedShop(Shop):
-    """A shop whose products have labels, and which is re-indexed."""
-
-    def add(self, sku: str, kind: str, number: int) -> None:
-        self.save(sku, photograph(kind, number), article_type=kind)
-
-    def fill(self, count: int) -> None:
-        kinds = list(COLOURS)
-        for number in range(count):
-            self.add(f"s{number}", kinds[number % len(kinds)], number)
-        self.work()
-
-    def reindex(self, **plan: Any) -> Job:
-        return self.follow(reindexing.request(self.db, ReindexPlan(**plan)).id)
-
-    def promote(self, generation_id: int, *, force: bool = False) -> Job:
-        job = reindexing.request_promotion(self.db, generation_id, force=force)
-        return self.follow(job.id)
-
-    def roll_back(self, **arguments: bool) -> dict[str, Any]:
-        return self.services.promoter.roll_back(**arguments)
-
-    def similar(self, sku: str) -> Answer:
-        return self.services.similar.to_product(sku, Query())
-
-    @property
-    def ids(self) -> dict[str, int]:
-        """The id of every product."""
-        with self.db.read() as session:
-            return {row.sku: row.id for row in session.scalars(select(Product))}
-
-    def stored_payload(self, sku: str) -> dict[str, Any]:
-        """Return all that the active index stores with a product's point."""
-        index = self.services.indexes.of(self.generation_in(ACTIVE))
-        assert isinstance(index, EdgeIndex)
-        with index.store.using() as shard:
-            found = shard.retrieve([self.ids[sku]], True, False)
-        return dict(found[0].payload or {})
-
-    def unfinished_reindex(self) -> Job | None:
-        with self.db.read() as session:
-            return next(iter(jobs.unfinished(session, "reindex")), None)
-
-
-SETTINGS: Mapping[str, Any] = {
-    "embedder": "mean-colour?grid=1",
-    "poll_seconds": 0.05,
-    "retry_seconds": 0.0,
-    "promote_samples": 40,
-    "drop_seconds": 0.0,
-}
 
 
 @pytest.fixture
 def shop(settings: Settings) -> Iterator[ReindexedShop]:
     """A shop on SQLite."""
-    with ReindexedShop(settings, **SETTINGS) as found:
+    with ReindexedShop(settings, **REINDEX_SETTINGS) as found:
         yield found
 
 
 @pytest.fixture
 def pg_shop(settings: Settings, pg_url: str) -> Iterator[ReindexedShop]:
     """A shop on PostgreSQL."""
-    with ReindexedShop(settings, database_url=migrated(pg_url), **SETTINGS) as found:
+    with ReindexedShop(settings, database_url=migrated(pg_url), **REINDEX_SETTINGS) as found:
         yield found
 
 
@@ -344,225 +269,6 @@ def test_a_generation_that_is_dropped_while_it_builds_ends_its_job(shop: Reindex
     assert shop.states() == {1: ACTIVE, 2: RETIRED}
 
 
-# --- the checks --------------------------------------------------------------------------------
-
-
-class Shuffled(MeanColour):
-    """A network whose weights were shuffled: an image's vector says nothing about it."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.name = self.fingerprint = "shuffled"
-
-    def embed(self, images: Any) -> Any:
-        seeds = [hash(image.tobytes()) % 2**32 for image in images]
-        rows = np.stack([np.random.default_rng(seed).normal(size=self.size) for seed in seeds])
-        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
-@pytest.fixture
-def shuffled(monkeypatch: pytest.MonkeyPatch) -> str:
-    def make(variant: str, *, compute: Compute) -> Shuffled:
-        return Shuffled()
-
-    monkeypatch.setitem(embedders.FACTORIES, "shuffled", make)
-    return "shuffled"
-
-
-def test_a_broken_embedder_is_not_promoted_and_the_number_that_failed_is_named(
-    shop: ReindexedShop, shuffled: str
-) -> None:
-    shop.fill(30)
-    job = shop.reindex(embedder=shuffled)
-    assert job.state == jobs.FAILED
-    error = str(job.error)
-    assert error.startswith(
-        "promotion-refused: generation 2 is not promoted: mAP@5 by article_type"
-    )
-    assert "below the active generation's 1.000" in error
-    assert shop.states() == {1: ACTIVE, 2: BUILDING}
-    quality = shop.generation_in(BUILDING).quality
-    assert quality is not None
-    assert not quality["checks"]["mAP@5"]["passed"]
-    assert shop.similar("s0").generation.id == 1
-
-
-def test_force_promotes_it_all_the_same_and_says_so(shop: ReindexedShop, shuffled: str) -> None:
-    shop.fill(30)
-    shop.reindex(embedder=shuffled)
-    assert shop.promote(2, force=True).error is None
-    quality = shop.generation_in(ACTIVE).quality
-    assert quality is not None
-    assert quality["forced"]
-    assert not quality["checks"]["mAP@5"]["passed"]
-
-
-def test_an_index_that_lost_products_is_not_promoted(shop: ReindexedShop) -> None:
-    shop.fill(20)
-    shop.reindex(embedder=BETTER, promote="manual")
-    index = shop.services.indexes.of(shop.generation_in(BUILDING))
-    index.delete(dict(list(index.claims())[:3]))
-    error = str(shop.promote(2).error)
-    assert "the index holds 17 products, SQL says 20" in error
-    assert shop.states() == {1: ACTIVE, 2: BUILDING}
-
-
-def test_a_generation_that_embeds_too_few_products_is_not_promoted(
-    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop.fill(20)
-    embed = MeanColour.embed
-
-    def picky(self: MeanColour, images: Any) -> Any:
-        if self.size > 4 and any(image.getpixel((0, 0))[0] > 150 for image in images):
-            raise ValueError("red is too hard")
-        return embed(self, images)
-
-    monkeypatch.setattr(MeanColour, "embed", picky)
-    error = str(shop.reindex(embedder=BETTER).error)
-    assert "of them, 0.990 are demanded" in error
-
-
-def test_an_encoder_that_does_not_answer_is_not_promoted(
-    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop.fill(12)
-
-    def mute(_: Generation) -> None:
-        raise ModelMismatch("the interactive worker has another one")
-
-    monkeypatch.setattr(shop.services.query_encoder, "check", mute)
-    error = str(shop.reindex(embedder=BETTER).error)
-    assert "the query encoder does not answer: the interactive worker has another one" in error
-
-
-def stand_beside_workers(shop: ReindexedShop, **changes: Any) -> None:
-    """Run the jobs as a process does whose shoppers' images are embedded by others."""
-    jobs_of = shop.services.reindex_jobs
-    shop.services.reindex_jobs = replace(jobs_of, has_workers=True, **changes)
-    shop.worker = Worker(shop.services)
-
-
-def test_work_goes_on_while_a_promotion_waits_for_an_interactive_worker(
-    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A worker that loads another network answers late, or there is none: nobody can tell."""
-    monkeypatch.setattr(waiting_for_worker, "ASK_SECONDS", 0)
-    shop.fill(12)
-    asked, found = [], []
-
-    def answer_late(_: Generation) -> None:
-        asked.append(1)
-        if len(asked) == 1:
-            shop.add("meanwhile", "Red", 70)
-        found.append("meanwhile" in shop.skus_in(shop.generation_in(ACTIVE)))
-        if not found[-1]:
-            raise EmbedderBusy("no worker embedded the image within 2 seconds")
-
-    stand_beside_workers(shop)
-    monkeypatch.setattr(shop.services.query_encoder, "check", answer_late)
-    job = shop.reindex(embedder=BETTER)
-    assert job.error is None
-    assert found[0] is False
-    assert found[-1] is True
-    assert shop.generation_in(ACTIVE).id == 2
-
-
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        EmbedderBusy("no worker has answered lately"),
-        EmbedderBusy("a worker cannot embed the image", cause="weights-unavailable"),
-    ],
-)
-def test_a_promotion_is_refused_when_no_worker_answers_in_time_or_one_says_that_it_cannot(
-    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch, refusal: EmbedderBusy
-) -> None:
-    if "cause" not in refusal.context:
-        monkeypatch.setattr(waiting_for_worker, "WORKER_LOADS", timedelta(seconds=0.2))
-        monkeypatch.setattr(waiting_for_worker, "ASK_SECONDS", 0.05)
-    shop.fill(12)
-
-    def refuse(_: Generation) -> None:
-        raise refusal
-
-    stand_beside_workers(shop)
-    monkeypatch.setattr(shop.services.query_encoder, "check", refuse)
-    error = str(shop.reindex(embedder=BETTER).error)
-    assert f"the query encoder does not answer: {refusal.message}" in error
-
-
-def test_a_reindex_waits_for_the_worker_that_names_the_network(
-    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(waiting_for_worker, "ASK_SECONDS", 0)
-    shop.fill(12)
-    identify, asked = shop.services.reindex_jobs.identify, []
-
-    def answer_late(spec: str) -> EmbedderIdentity:
-        asked.append(spec)
-        if asked.count(spec) == 1:
-            raise EmbedderBusy("no worker embedded the image within 2 seconds")
-        return identify(spec)
-
-    stand_beside_workers(shop, identify=answer_late)
-    job = shop.reindex(embedder=BETTER)
-    assert job.error is None
-    assert asked == ["mean-colour?grid=1"] * 2 + [BETTER] * 2
-    assert waiting_for_worker.SINCE not in job.arguments
-    assert shop.generation_in(ACTIVE).id == 2
-
-
-def test_products_that_wait_keep_a_generation_from_being_promoted(
-    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop.restart(promote_wait_seconds=0.3)
-    shop.fill(12)
-    shop.reindex(embedder=BETTER, promote="manual")
-    apply = shop.worker.rounds.apply
-    monkeypatch.setattr(
-        shop.worker.rounds,
-        "apply",
-        lambda generation: 0 if generation.id == 2 else apply(generation),
-    )
-    shop.add("stuck", "Red", 70)
-    error = str(shop.promote(2).error)
-    assert "1 products that were due when the check began are not indexed yet" in error
-    assert "a product has been waiting for" in error
-
-
-def test_a_better_embedder_is_promoted_under_live_writes(shop: ReindexedShop) -> None:
-    shop.fill(40)
-    stop = threading.Event()
-    written: list[str] = []
-    gone: list[str] = []
-
-    def write() -> None:
-        kinds = list(COLOURS)
-        while not stop.is_set():
-            number = len(written)
-            shop.add(f"live{number}", kinds[number % 3], 1000 + number)
-            written.append(f"live{number}")
-            if number % 4 == 3:
-                shop.remove(f"live{number - 1}")
-                gone.append(f"live{number - 1}")
-            stop.wait(0.02)
-
-    with ThreadPoolExecutor(1) as pool:
-        writer = pool.submit(write)
-        try:
-            job = shop.reindex(embedder=BETTER)
-        finally:
-            stop.set()
-        writer.result()
-    assert job.error is None
-    assert written
-    shop.work()
-    expected = {f"s{number}" for number in range(40)} | set(written) - set(gone)
-    assert shop.skus_in(shop.generation_in(ACTIVE)) == expected
-    assert shop.skus_in(shop.generation_in(STANDBY)) == expected
-
-
 # --- going back, and clearing away -----------------------------------------------------------
 
 
@@ -672,138 +378,3 @@ def test_on_postgresql_too_an_index_is_built_promoted_gone_back_from_and_dropped
         pass
     assert shop.count(IndexEntry, generation_id=2) == 0
     assert shop.count(ImageVector) == 13  # of the embedder that is left
-
-
-def test_an_adaptation_that_nobody_asked_for_leaves_nothing_when_it_is_refused(
-    shop: ReindexedShop, shuffled: str
-) -> None:
-    shop.fill(30)
-    plan = ReindexPlan(embedder=shuffled, adapt="off").as_arguments()
-    job = shop.follow(jobs.write(shop.db, "reindex", {**plan, "automatic": True}))
-    assert job.state == jobs.DONE
-    assert job.result is not None
-    assert "mAP@5 by article_type" in job.result["refused"]
-    assert (shop.states()[1], BUILDING in shop.states().values()) == (ACTIVE, False)
-
-
-# --- upgrades --------------------------------------------------------------------------------
-
-
-def test_an_index_of_a_former_default_goes_on_where_no_embedder_is_set(
-    shop: ReindexedShop, settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shop.fill(9)
-    shop.close()
-    unset = {name: value for name, value in SETTINGS.items() if name != "embedder"}
-    shop.settings = settings.model_copy(update=unset)
-    assert shop.settings.embedder != SETTINGS["embedder"]
-    shop.start()
-    assert shop.unfinished_reindex() is None
-    shop.add("new", "Red", 9)
-    shop.work()
-    assert shop.states() == {1: ACTIVE}
-    assert shop.similar("new").generation.embedder == SETTINGS["embedder"]
-    assert f"lookalike reindex --embedder {shop.settings.embedder}" in capsys.readouterr().out
-    # naming another one is still a wish for another index
-    shop.restart(embedder=BETTER)
-    job = shop.unfinished_reindex()
-    assert job is not None
-    assert job.arguments["embedder"] == BETTER
-
-
-def test_another_embedder_in_the_settings_is_built_by_itself(shop: ReindexedShop) -> None:
-    shop.fill(12)
-    shop.restart(embedder=BETTER)
-    assert shop.similar("s0").generation.id == 1  # stored vectors answer meanwhile
-    job = shop.unfinished_reindex()
-    assert job is not None
-    assert shop.follow(job.id).error is None
-    assert shop.similar("s0").generation.embedder == BETTER
-    shop.restart()
-    assert shop.unfinished_reindex() is None
-
-
-def test_a_rollback_from_the_settings_embedder_is_respected_by_the_next_start(
-    shop: ReindexedShop,
-) -> None:
-    shop.fill(9)
-    shop.restart(embedder=BETTER)
-    job = shop.unfinished_reindex()
-    assert job is not None
-    shop.follow(job.id)
-    shop.roll_back()
-    generations.drop(shop.db, 2)
-    shop.restart()
-    assert shop.unfinished_reindex() is None
-
-
-def test_an_embedder_chosen_on_the_command_line_stays_after_a_restart(shop: ReindexedShop) -> None:
-    shop.fill(9)
-    shop.reindex(embedder=BETTER)
-    generations.drop(shop.db, 1)
-    shop.restart()
-    assert shop.unfinished_reindex() is None
-
-
-@pytest.fixture
-def upgrade(shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Restart with a package in which the same name means another network."""
-
-    def make() -> None:
-        init = MeanColour.__init__
-
-        def newer(self: MeanColour, grid: int, **options: Any) -> None:
-            init(self, grid, **options)
-            self.fingerprint = f"newer {self.fingerprint}"[:64]
-
-        monkeypatch.setattr(MeanColour, "__init__", newer)
-        shop.restart()
-
-    return make
-
-
-def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_images(
-    shop: ReindexedShop, upgrade: Callable[[], None]
-) -> None:
-    shop.fill(12)
-    upgrade()
-    job = shop.unfinished_reindex()
-    assert job is not None
-    assert shop.similar("s0").generation.id == 1
-    services = shop.services
-    with pytest.raises(ModelMismatch):
-        services.similar.to_image(
-            services.query_encoder.encode,
-            photograph("Red", 1),
-            Query(),
-        )
-    shop.add("new", "Red", 72)
-    assert shop.follow(job.id).error is None
-    assert shop.states() == {1: STANDBY, 2: ACTIVE}
-    shop.work()
-    assert shop.worker.problem is None
-    answer = services.similar.to_image(services.query_encoder.encode, photograph("Red", 1), Query())
-    assert answer.generation.id == 2
-    assert shop.similar("new").generation.id == 2
-
-
-def test_a_checkpoint_that_was_trained_anew_is_another_embedder(
-    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop.fill(12)
-    init = MeanColour.__init__
-
-    def retrained(self: MeanColour, grid: int, **options: Any) -> None:
-        init(self, grid, **options)
-        self.fingerprint = "retrained"
-
-    monkeypatch.setattr(MeanColour, "__init__", retrained)
-    job = reindexing.request(shop.db, ReindexPlan(embedder=shop.settings.embedder))
-    while BUILDING not in shop.states().values():
-        shop.worker.work_once()
-    services = shop.services
-    image = photograph("Red", 1)
-    old = services.similar.to_image(services.query_encoder.encode, image, Query())
-    assert old.generation.id == 1  # by the network that this process still holds
-    shop.follow(job.id)
-    assert shop.generation_in(ACTIVE).fingerprint == "retrained"

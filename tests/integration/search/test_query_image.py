@@ -135,6 +135,51 @@ def test_a_broken_device_is_not_the_shoppers_error(
         services.query_encoder.encode(generation, random_image(1))
 
 
+def on_grey(x: int, y: int) -> Image.Image:
+    """A photograph of one colour with a red thing of 120 x 160 pixels pasted on it."""
+    image = Image.new("RGB", (300, 400), "#607080")
+    image.paste("#c02020", (x, y, x + 120, y + 160))
+    return image
+
+
+def test_what_was_pasted_is_compared_on_white_too(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Image.Image] = []
+    box = (90 / 300, 120 / 400, 210 / 300, 280 / 400)
+
+    def embed_query(self: MeanColour, image: Image.Image) -> QueryImage:
+        """Tell the thing by its colour, as layers would."""
+        seen.append(image)
+        red = np.asarray(image.resize((21, 28)), np.float32)[..., 0]
+        mask = np.where(red > 150, 4, -4).astype(np.float32)
+        composed = len(seen) == 1
+        return QueryImage(
+            self.embed([image])[0],
+            PHOTOGRAPH,
+            [FoundRegion(box, 1, "other")],
+            composed=composed,
+            mask=mask,
+        )
+
+    generation = services.first_generation()
+    monkeypatch.setattr(MeanColour, "embed_query", embed_query, raising=False)
+    for encoder in (services.query_encoder, remote(services, Worker(services))):
+        seen.clear()
+        answer = encoder.embed_image(generation, encoded(on_grey(90, 120)))
+        _, region, with_ground, on_white = map(np.asarray, seen)
+        assert answer.compared == box
+        assert region.reshape(-1, 3).std(axis=0).max() < 8  # the thing alone
+        assert with_ground.reshape(-1, 3).std(axis=0).max() > 30
+        middle, corner = on_white[len(on_white) // 2, on_white.shape[1] // 2], on_white[0, 0]
+        assert (np.abs(middle.astype(int) - (0xC0, 0x20, 0x20)) < 12).all()
+        assert (corner > 240).all()
+        whole = services.embedders.of(generation).embed(seen[1::2])
+        assert answer.vector @ whole.sum(axis=0) == pytest.approx(
+            np.linalg.norm(whole.sum(axis=0)), abs=1e-3
+        )
+
+
 @pytest.mark.parametrize(
     ("found", "composed", "compared"),
     [

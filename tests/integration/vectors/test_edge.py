@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import resource
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.errors import ConfigurationError, IndexLocked, IndexUnavailable
+from backend.errors import ConfigurationError, IndexDamaged, IndexLocked, IndexUnavailable
 from backend.filters import Condition, FieldType
 from backend.vectors import Point
-from backend.vectors.edge import shard
+from backend.vectors.edge import handle, shard
 from backend.vectors.edge.index import EdgeIndex
 
 SCHEMA: dict[str, FieldType] = {"gender": "keyword"}
@@ -176,6 +177,34 @@ def test_a_write_is_refused_before_the_disk_is_full(
     monkeypatch.undo()
     index.upsert([a_point(2)])
     assert index.count() == 2
+
+
+def no_room_for_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise IndexUnavailable("No space left on device (os error 28)")
+
+    monkeypatch.setattr(shard, "index_fields", fail)
+
+
+def no_room_for_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_file: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(handle, "WriteCounter", fail)
+
+
+@pytest.mark.parametrize("fail", [no_room_for_fields, no_room_for_the_count])
+def test_an_opening_that_the_host_cuts_short_does_not_stand_in_the_way_of_the_next(
+    index: EdgeIndex, monkeypatch: pytest.MonkeyPatch, fail: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    """The error is kept here, as the worker's thread may keep it, and with it its frames."""
+    fail(monkeypatch)
+    with pytest.raises(IndexUnavailable, match="os error 28") as kept:
+        index.ping()
+    assert not isinstance(kept.value, IndexDamaged)
+    monkeypatch.undo()
+    index.upsert([a_point(1)])
+    assert index.count() == 1
 
 
 def test_a_write_into_a_folder_that_was_removed_is_refused(index: EdgeIndex, path: Path) -> None:

@@ -190,10 +190,14 @@ def test_pages_stand_below_the_prefix_of_a_proxy(browser: OperatorBrowser) -> No
 
 
 def test_all_is_well_when_it_is(calm: Shop) -> None:
+    empty = text_of(OperatorBrowser(calm).read())
+    assert "All is well" in empty
+    assert "The catalogue is empty: lookalike import brings products in" in empty
     calm.put("red", "red")
     calm.work()
     page = text_of(OperatorBrowser(calm).read())
     assert "All is well" in page
+    assert "The catalogue is empty" not in page
     assert "Products 1 Indexed 1 Waiting 0" in page
     assert "database ok" in page
     assert "800.0 kB of 1.0 MB free" in page

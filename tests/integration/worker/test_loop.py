@@ -16,6 +16,7 @@ from backend.database.models import BUILDING, Generation, IndexEntry, Product
 from backend.queue import IMPORT, SINGLE
 from backend.settings import Settings
 from backend.vectors.server.index import ServerIndex
+from backend.worker import rounds
 from backend.worker.loop import Worker
 
 BATCH = 4  # images a forward pass; a round takes one such share of single writes, three of the rest
@@ -125,8 +126,9 @@ def test_a_re_index_waits_for_an_import(owner: Worker) -> None:
 
 
 def test_a_generation_whose_embedder_is_gone_holds_up_nobody_and_is_told_once(
-    owner: Worker, capsys: pytest.CaptureFixture[str]
+    owner: Worker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rounds, "WARN_EVERY_SECONDS", 3600)
     services = owner.services
     save(services, "product")
     another_generation(services, fingerprint="of an older version")

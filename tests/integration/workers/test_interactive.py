@@ -30,6 +30,7 @@ from workers.names import Queue
 CATALOGUE = "postgresql://nobody@127.0.0.1:1/none"
 VECTOR = np.array([0.6, 0.8], np.float32)
 OWN = np.array([0.28, 0.96], np.float32)
+MASK = np.linspace(-9, 9, 28 * 21, dtype=np.float32).reshape(28, 21)
 REGIONS = [FoundRegion((0.1, 0.2, 0.3, 1.0), 0.987654321, "shirt")]
 
 
@@ -52,7 +53,9 @@ def distributed(settings: Settings, server: RedisServer) -> Settings:
 
 def embed(image: bytes, spec: str) -> EmbeddedQuery:
     assert (image, spec) == (b"an image", "mean-colour")
-    return EmbeddedQuery(VECTOR, "a fingerprint", "photograph", REGIONS, OWN, composed=True)
+    return EmbeddedQuery(
+        VECTOR, "a fingerprint", "photograph", REGIONS, OWN, composed=True, mask=MASK
+    )
 
 
 def answer_one(settings: Settings, server: RedisServer, how: Embed = embed) -> threading.Thread:
@@ -84,11 +87,12 @@ def test_an_image_goes_out_and_its_vector_comes_back_exactly(
     distributed: Settings, server: RedisServer
 ) -> None:
     worker = answer_one(distributed, server)
-    vector, fingerprint, kind, regions, own, composed, compared = ask(distributed, seconds=5)
+    vector, fingerprint, kind, regions, own, composed, compared, mask = ask(distributed, seconds=5)
     worker.join()
     assert (fingerprint, kind, regions) == ("a fingerprint", "photograph", REGIONS)
     assert own is not None
     assert (composed, compared) == (True, None)
+    assert mask == pytest.approx(MASK, abs=0.01)
     for read, sent in ((vector, VECTOR), (own, OWN)):
         assert read.dtype == np.float32
         assert np.array_equal(read, sent)
@@ -217,5 +221,6 @@ def test_a_worker_of_an_earlier_release_knows_of_no_regions(
     worker = threading.Thread(target=work)
     worker.start()
     answer = ask(distributed, seconds=5)
-    assert (answer.regions, answer.own, answer.composed) == (None, None, False)
+    assert (answer.regions, answer.own, answer.mask) == (None, None, None)
+    assert not answer.composed
     worker.join()

@@ -9,15 +9,23 @@ import pytest
 
 from backend.api.schemas.similar_items import RegionKind
 from backend.embedders.regions import (
+    ANY_PASTED,
     CELLS,
     COLUMNS,
+    FINE_COLUMNS,
+    FINE_ROWS,
     KINDS,
     MOST,
     OUTPUTS,
+    PASTED,
     ROWS,
     SIZE,
     STRIDE,
+    THINGS,
     find_regions,
+    is_pasted,
+    mask_of,
+    pasted_first,
 )
 
 INPUT = (224, 168)
@@ -73,6 +81,27 @@ def test_boxes_stay_within_the_image_and_are_few() -> None:
     edge[ROWS * COLUMNS + 3 * COLUMNS + 3] = FAR  # left of the cell by a whole width
     (found,) = find_regions(edge, INPUT)
     assert found.box[0] == 0
+
+
+def test_what_was_pasted_comes_before_what_is_surer() -> None:
+    numbers = values((3, 3, SHIRT, 1.0, "shirt"), (10, 3, TROUSERS, 4.0, "trousers"))
+    pasted = np.full((FINE_ROWS, FINE_COLUMNS), -FAR, np.float32)
+    pasted[2:12, 3:12] = FAR  # where the shirt is
+    numbers[PASTED] = pasted.ravel()
+    found = find_regions(numbers, INPUT)
+    assert [region.kind for region in found] == ["trousers", "shirt"]
+    assert [region.kind for region in pasted_first(found, numbers)] == ["shirt", "trousers"]
+    numbers[PASTED] = FAR  # nothing tells them apart
+    assert pasted_first(found, numbers) == found
+
+
+def test_whether_anything_was_pasted_is_one_number_and_the_mask_is_the_mean_of_both() -> None:
+    numbers = values()
+    numbers[THINGS], numbers[PASTED], numbers[ANY_PASTED] = 4, -2, 0.1
+    assert is_pasted(numbers)
+    assert (mask_of(numbers) == np.ones((FINE_ROWS, FINE_COLUMNS))).all()
+    numbers[ANY_PASTED] = -0.1
+    assert not is_pasted(numbers)
 
 
 def test_the_api_describes_all_kinds() -> None:

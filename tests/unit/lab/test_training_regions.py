@@ -10,7 +10,14 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from backend.embedders.region_head import EARLY, LAST, TEXTURES, RegionHead, load_head, save_head
+from backend.embedders.region_head import (
+    EARLY,
+    LAST,
+    TEXTURES,
+    RegionHead,
+    load_layers,
+    save_layers,
+)
 from backend.embedders.regions import COLUMNS, FINE_COLUMNS, FINE_ROWS, KINDS, OUTPUTS, ROWS, STRIDE
 from backend.errors import WeightsUnavailable
 from backend.lab.training.composites import ALONE, CORNER, MASK, WHOLE, Composites, Maker
@@ -178,8 +185,9 @@ def test_layers_learn_and_are_kept_in_a_file(tmp_path: Path) -> None:
     with torch.no_grad():
         before = loss(*RegionHead().judge(*inputs), targets).item()
         assert loss(*head.judge(*inputs), targets).item() < before
-        save_head(head, tmp_path / "regions.npz")
-        read = load_head(tmp_path / "regions.npz")(*inputs)
-        assert torch.allclose(read, head(*inputs), atol=0.05, rtol=0.05)
+        save_layers(head, tmp_path / "regions.npz")
+        read = load_layers(RegionHead(), tmp_path / "regions.npz").judge(*inputs)
+        for one, other in zip(read, head.judge(*inputs), strict=True):
+            assert torch.allclose(one, other, atol=0.05, rtol=0.05)
     with pytest.raises(WeightsUnavailable, match=r"none\.npz"):
-        load_head(tmp_path / "none.npz")
+        load_layers(RegionHead(), tmp_path / "none.npz")

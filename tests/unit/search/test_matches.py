@@ -119,3 +119,11 @@ def test_far_pairs_say_what_low_scores_mean() -> None:
 
 def pairs_of(seed: int) -> Pairs:
     return Pairs(*drawn(30, seed))
+
+
+def test_without_neighbours_to_judge_by_there_is_no_curve() -> None:
+    """An index that was lost answers with nothing until it is filled; far pairs need none."""
+    rng = np.random.default_rng(0)
+    nothing = Pairs(scores=np.empty(0), same=np.empty(0, dtype=bool))
+    far = [Pairs(scores=rng.random(40), same=rng.random(40) < 0.3) for _ in range(20)]
+    assert fit_and_judge([nothing] * 20, far, by="article_type", products=20) is None

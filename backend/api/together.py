@@ -1,9 +1,8 @@
-"""What goes with a product, what is trending, and what is new."""
+"""`/v1/products/{sku}/together`: what goes with a product."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from flask import current_app
@@ -16,8 +15,13 @@ from backend.api import openapi, parameters
 from backend.api.attribute_checks import attributes_in
 from backend.api.context import filterable, services, this_request
 from backend.api.cursors import continued
-from backend.api.recommended_candidates import shown_before
-from backend.api.recommended_lists import LIST_PARAMETERS, restrict, with_restricted, write_list
+from backend.api.recommended_lists import (
+    LIST_PARAMETERS,
+    Make,
+    restrict,
+    with_restricted,
+    write_list,
+)
 from backend.api.recommended_pins import ListRequest
 from backend.api.remembered import Remembered
 from backend.api.schemas import Json
@@ -28,28 +32,25 @@ from backend.api.schemas.recommendation import (
 )
 from backend.api.schemas.similar_requests import read_query
 from backend.api.scopes import requires_scope
-from backend.api.splitting import NOBODY, Asker, asker_of, tried_generation, without_generation
+from backend.api.splitting import NOBODY, Asker, asker_of, tried_generation
 from backend.catalogue import skus
-from backend.database.models import Generation, Product, utcnow
+from backend.database.models import Generation, Product
 from backend.database.reader import Reader
 from backend.errors import CursorExpired, LookalikeError, NotSearchable
 from backend.events.answers import ListName
 from backend.events.pairing import LEVELS
-from backend.filters import Where
 from backend.merchandising.rule_set import newest_change
-from backend.recommendations import popularity
 from backend.recommendations.complementary import Category, before_looks, category_of
-from backend.recommendations.listed_products import ListedProduct, Reason
+from backend.recommendations.listed_products import ListedProduct
 from backend.recommendations.recommend import List
 from backend.recommendations.relations import Related
 from backend.search import query_product, query_vectors
 from backend.search.found import Neighbour
 from backend.search.paging import Position
-from backend.search.query import MAX_LIMIT, Query
+from backend.search.query import Query
 from backend.search.query_product import QueryProduct
-from backend.search.shaping import Shaping
 
-api = openapi.blueprint("related", tag="shoppers")
+api = openapi.blueprint("together", tag="shoppers")
 
 REMEMBERED: Final = "lookalike.remembered-together"
 """Where an app keeps what it has read of query strings: `app.extensions[REMEMBERED]`."""
@@ -167,41 +168,44 @@ def _find_together(
         split=split,
         unpinnable=frozenset(product),
     )
-    if not complementary:
+    if complementary:
+        with found.db.read() as session:
+            category = category_of(session, product[0])
+        make, keep = (
+            _completing(product, category, generation, vector, related),
+            _is_other(category),
+        )
+        answer = write_list(reader, generation, make, query, fields, listed, keep=keep)
+    else:
         made = List(chosen=related, tastes=[], skus={product[0]: name})
         answer = write_list(reader, generation, lambda *_: made, query, fields, listed)
-        return with_restricted(answer, same)
-    with found.db.read() as session:
-        category = category_of(session, product[0])
-
-    def make(query: Query, shown: Collection[int]) -> List:
-        exclude = [*product[1:], *shown]
-        return _completed(product[0], category, generation, vector, query.where, exclude, related)
-
-    is_other = _is_other(category)
-    answer = write_list(reader, generation, make, query, fields, listed, keep=is_other)
     return with_restricted(answer, same)
 
 
-def _completed(
-    product_id: int,
+def _completing(
+    product: Sequence[int],
     category: Category,
     generation: Generation,
     vector: Any,
-    where: Where,
-    exclude: Sequence[int],
     related: Related,
-) -> List:
-    """Return what completes a product: by acts, then by categories, then by looks alone."""
+) -> Make:
+    """Return what lists what completes a product: by acts, then by categories, then by looks alone.
 
-    def by_category() -> Sequence[ListedProduct]:
-        if vector is None:
-            return ()
-        return services().complementary.of(
-            product_id, category, generation, vector, where=where, exclude=exclude
-        )
+    `product` holds its id, then those to exclude.
+    """
 
-    return List(chosen=(), tastes=[], rest=lambda: before_looks(related, by_category))
+    def make(query: Query, shown: Collection[int]) -> List:
+        def by_category() -> Sequence[ListedProduct]:
+            if vector is None:
+                return ()
+            exclude = [*product[1:], *shown]
+            return services().complementary.of(
+                product[0], category, generation, vector, where=query.where, exclude=exclude
+            )
+
+        return List(chosen=(), tastes=[], rest=lambda: before_looks(related, by_category))
+
+    return make
 
 
 def _is_other(category: Category) -> Callable[[Neighbour], bool]:
@@ -240,78 +244,6 @@ def _read_product(
     if isinstance(found, LookalikeError):
         raise found
     return found
-
-
-@api.get(
-    "/trending",
-    operation_id="listTrendingProducts",
-    description="What shoppers do most at the moment: an act counts half after two days. Filters "
-    "make it the trend of a category.",
-    openapi_extensions=openapi.inputs(*LIST_PARAMETERS, *_SPLIT, parameters.IF_CHANGED),
-    responses={200: RecommendationAnswer, 304: openapi.UNCHANGED, **openapi.refusals(410)},
-)
-@requires_scope(Scope.READ)
-def list_trending() -> Json:
-    """List what is trending."""
-    return _list(
-        ListName.TRENDING,
-        lambda reader, now, many: [
-            ListedProduct(it.product_id, it.score, Reason.TRENDING)
-            for it in popularity.trending(reader, now=now, limit=many)
-        ],
-    )
-
-
-@api.get(
-    "/new-products",
-    operation_id="listNewProducts",
-    description="The products of the last thirty days, the newest first.",
-    openapi_extensions=openapi.inputs(*LIST_PARAMETERS, *_SPLIT, parameters.IF_CHANGED),
-    responses={200: RecommendationAnswer, 304: openapi.UNCHANGED, **openapi.refusals(410)},
-)
-@requires_scope(Scope.READ)
-def list_new() -> Json:
-    """List what is new."""
-    return _list(
-        ListName.NEW,
-        lambda reader, now, many: [
-            ListedProduct(product, 0.0, Reason.NEW)
-            for product, _ in popularity.newest(reader, now=now, limit=many)
-        ],
-    )
-
-
-def _list(name: ListName, choose: Callable[[Reader, datetime, int], list[ListedProduct]]) -> Json:
-    reader = QueryReader.of_request()
-    cursor, asker = reader.text("cursor"), asker_of(reader)
-    query, fields = read_query(
-        reader, filterable(), scored=False, compared=False, place=asker.place
-    )
-    query = continued(query, cursor, name)
-    first = query
-    found = services()
-    with found.db.query() as connection:
-        generation, others, rules = query_product.read_others(
-            connection, found.similar.active, query.exclude, query.after
-        )
-        query = found.similar.ruled_by(connection, rules, generation, query, ())
-        excluded = frozenset(others)
-        is_short = query.where or query.shaping != Shaping() or query.ruling.rules
-        before = len(shown_before(query))
-        many = 20 * MAX_LIMIT if is_short else query.limit + len(excluded) + before
-        chosen = choose(connection, utcnow(), many)
-        chosen = [it for it in chosen if it.product_id not in excluded]
-        made = List(chosen=chosen, tastes=[])
-        listed = ListRequest(
-            name,
-            first,
-            user=asker.user,
-            visit=asker.visit,
-            about=(name,),
-            split=without_generation(asker.split),  # these lists are the same in each
-            unpinnable=excluded,
-        )
-        return write_list(connection, generation, lambda *_: made, query, fields, listed)
 
 
 def _ids(session: Session, skus: Sequence[str]) -> frozenset[int]:

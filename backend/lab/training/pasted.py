@@ -1,0 +1,161 @@
+"""Learn the layers that tell what was pasted on an image, on maps of the frozen network.
+
+    python -m backend.lab.training.pasted CATALOGUE PHOTOGRAPHS --out pasted.npz
+
+CATALOGUE is a folder with `styles.csv` and `images/`; PHOTOGRAPHS has a folder of photographs for
+each kind of clothes. Images are left out of the training as by `backend.lab.training.regions`. A
+tenth of the photographs decides the limit: 1% of them count as pasted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import typer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from backend.embedders.checkpoint import Checkpoint
+from backend.embedders.lookalike_blocks import REGIONS
+from backend.embedders.pixels import Pixels
+from backend.embedders.region_head import (
+    EARLY,
+    FINE_WIDTH,
+    TEXTURES,
+    WIDTH,
+    PastedHead,
+    RegionHead,
+    load_layers,
+    save_layers,
+)
+from backend.embedders.regions import COLUMNS, FINE_COLUMNS, FINE_ROWS, ROWS
+from backend.embedders.tuned import SHIPPED
+from backend.lab.evaluation.splits import fraction_of
+from backend.lab.training.composites import MASK
+from backend.lab.training.pasted_images import PastedMaker
+from backend.lab.training.regions import (
+    BATCH,
+    DECAY,
+    HELD_OUT_PHOTOGRAPHS,
+    LARGEST_RATE,
+    Maps,
+    compute_maps,
+    fold,
+    photographs_to_learn,
+    products_by_kind,
+    rows_of,
+    scale_of,
+)
+
+DECIDE_LIMIT: Final = HELD_OUT_PHOTOGRAPHS + 0.1  # photographs below it decide the limit
+SHARE_LOST: Final = 0.01  # of photographs that count as pasted
+MASK_WEIGHT, ANY_WEIGHT = 2.0, 0.5  # of both parts of the loss
+DROPPED: Final = 0.1  # share of channels at a stride of 16 that are left out at each step
+
+SHAPES: Final = (
+    (EARLY, FINE_ROWS, FINE_COLUMNS),
+    (TEXTURES, ROWS, COLUMNS),
+    (WIDTH, ROWS, COLUMNS),
+    (FINE_WIDTH, FINE_ROWS, FINE_COLUMNS),
+)
+"""Of the maps that are judged: two of the network, two of the layers that find regions."""
+
+
+class _Described(nn.Module):
+    """Hands on what `PastedHead` reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.regions = load_layers(RegionHead(), REGIONS)
+
+    def forward(self, early: Tensor, textures: Tensor, last: Tensor, tuned: Tensor) -> Tensor:
+        maps = early, textures, *self.regions.describe(early, textures, last, tuned)
+        return torch.cat([each.flatten(1) for each in maps], dim=1)
+
+
+def describe(pixels: Pixels) -> Maps:
+    """Return the maps of images, one array for each of SHAPES."""
+    return compute_maps(pixels, judge=_Described(), shapes=SHAPES)
+
+
+def learn(maps: Maps, masks: npt.NDArray[np.float16], *, epochs: int, seed: int = 0) -> PastedHead:
+    """Learn the layers; the first images have the masks, on all others nothing was pasted."""
+    torch.manual_seed(seed)
+    scales, head, count = [scale_of(each) for each in maps], PastedHead(), len(maps[0])
+    optimizer = torch.optim.AdamW(head.parameters(), weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LARGEST_RATE, epochs * (count // BATCH)
+    )
+    random = np.random.default_rng(seed)
+    for _ in range(epochs):
+        order = random.permutation(count)
+        for start in range(0, count - BATCH + 1, BATCH):
+            rows = np.sort(order[start : start + BATCH])
+            early, textures, cells, fine = rows_of(maps, scales, rows)
+            textures, cells = (functional.dropout2d(each, DROPPED) for each in (textures, cells))
+            optimizer.zero_grad()
+            mask, any_ = head(early, textures, cells, fine)
+            value = loss(mask, any_, masks_of(rows, masks))
+            value.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    fold(head.edges, scales[0], scales[3])
+    fold(head.coarse, scales[1], scales[2])
+    return head.eval()
+
+
+def masks_of(rows: npt.NDArray[np.intp], masks: npt.NDArray[np.float16]) -> Tensor:
+    """Return the masks of some images, zeros for those behind the last mask."""
+    wanted = torch.zeros(len(rows), *MASK)
+    pasted = rows < len(masks)
+    wanted[torch.from_numpy(pasted)] = torch.from_numpy(masks[rows[pasted]].astype(np.float32))
+    return wanted
+
+
+def loss(mask: Tensor, any_: Tensor, wanted: Tensor) -> Tensor:
+    """Return what is wrong with masks, and with whether there is anything on them."""
+    larger = functional.interpolate(mask, MASK, mode="bilinear", align_corners=False)[:, 0]
+    has_any = (wanted.amax(dim=(1, 2)) > 0.5).float()
+    entropy = functional.binary_cross_entropy_with_logits
+    return MASK_WEIGHT * entropy(larger, wanted) + ANY_WEIGHT * entropy(any_[:, 0], has_any)
+
+
+def judge(head: PastedHead, maps: Maps) -> npt.NDArray[np.float32]:
+    """Return the number of each image that says whether something was pasted on it."""
+    judged = []
+    with torch.inference_mode():
+        for start in range(0, len(maps[0]), BATCH):
+            part = [torch.from_numpy(each[start : start + BATCH]).float() for each in maps]
+            judged.append(head(*part)[1][:, 0].numpy())
+    return np.concatenate(judged)
+
+
+def main(
+    catalogue: Annotated[Path, typer.Argument(help="a folder with styles.csv and images/")],
+    photographs: Annotated[Path, typer.Argument(help="a folder with a folder for each kind")],
+    out: Annotated[Path, typer.Option(help="the .npz to write")],
+    count: Annotated[int, typer.Option(help="composites to learn on")] = 7_000,
+    epochs: Annotated[int, typer.Option(help="how often each is seen")] = 6,
+    seed: Annotated[int, typer.Option(help="decides composites and weights")] = 5,
+) -> None:
+    """Make composites, compute their maps and those of photographs, and learn the layers."""
+    size, shot = Checkpoint.load(SHIPPED).input_size, photographs_to_learn(photographs)
+    maker = PastedMaker(products_by_kind(catalogue), shot, seed=seed, input_size=size)
+    learnt = [path for path, _ in shot if fraction_of(path.name) >= DECIDE_LIMIT]
+    others = [path for path, _ in shot if fraction_of(path.name) < DECIDE_LIMIT]
+    maker.cut_things(learnt)
+    pasted = maker.make_pasted(count)
+    maps = describe(np.concatenate([pasted.pixels, maker.take_photographs(learnt)]))
+    head = learn(maps, pasted.masks, epochs=epochs, seed=seed)
+    as_they_are = maker.take_photographs(others)[: len(others)]
+    limit = np.quantile(judge(head, describe(as_they_are)), 1 - SHARE_LOST)
+    head.any.bias.data -= float(limit)
+    save_layers(head, out)
+
+
+if __name__ == "__main__":
+    typer.run(main)

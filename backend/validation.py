@@ -1,0 +1,29 @@
+"""What is wrong with a value that pydantic refuses, in words for whoever has sent it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_REASONS: Final = {
+    "missing": "must be given",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+}
+
+
+def reason_of(error: ErrorDetails) -> str:
+    """Describe pydantic's error without the field's name, such as "must be a valid integer"."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])  # a ValueError of ours
+    _, _, allowed = error["msg"].partition(" should ")
+    return _REASONS.get(error["type"]) or (f"must {allowed}" if allowed else error["msg"])
+
+
+def unknown_field(error: ErrorDetails) -> str | None:
+    """Return the name for which a pydantic model has no field; None for any other error."""
+    if not error["loc"]:  # the name holds half of a surrogate pair, which no location can
+        return str(error["input"])
+    return str(error["loc"][0]) if error["type"] == "extra_forbidden" else None
