@@ -13,4 +13,3 @@ SHEET_ERRORS: Final = {
     *("#N/A", "#N/A!", "#NV", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!"),
     *("#SPILL!", "#BEZUG!", "#WERT!", "#ERROR!", "#FIELD!", "#CALC!"),
 }
-NO_SKU: Final = NO_VALUE | SHEET_ERRORS

@@ -25,13 +25,15 @@ from backend.catalogue.sources.feed import (
     FeedRow,
     NoProduct,
     Reject,
+    RowWarning,
+    WarningKind,
 )
 from backend.catalogue.sources.files import Files
 from backend.catalogue.sources.image_columns import IMAGES, further_columns
 from backend.catalogue.sources.image_template import Template
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.no_products import why_no_product
-from backend.catalogue.sources.no_values import NO_SKU
+from backend.catalogue.sources.no_values import NO_VALUE, SHEET_ERRORS
 from backend.catalogue.sources.presets import TABLE, apply_preset, find_preset
 from backend.catalogue.sources.price_names import price_name
 from backend.catalogue.sources.publication import Publication
@@ -222,9 +224,12 @@ class Table:
             fields, wrong = self._columns.read(record.values)
             sku, uri = fields.pop("sku"), fields.pop("image_uri", None)
             warnings += wrong
-        if sku is None or sku in NO_SKU:
+        if sku is None or sku in SHEET_ERRORS:
             said = f" ({sku})" if sku else ""
             return Reject(record.line, None, f"the sku is empty{said}")
+        if sku in NO_VALUE:
+            said = f"the sku is {sku!r}, which programs write where there is no value"
+            warnings = (*warnings, RowWarning(WarningKind.SKU, said))
         if self._currency and fields.get("price") is not None and not fields.get("currency"):
             fields["currency"] = self._currency
         is_odd = sku.startswith("# ") or not fields.get("display_name")

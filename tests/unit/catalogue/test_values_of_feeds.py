@@ -34,8 +34,16 @@ def test_a_word_for_nothing_is_no_brand_and_no_colour(tmp_path: Path, word: str)
         assert fields(tmp_path, name, word)[0][field] is None
 
 
-@pytest.mark.parametrize("word", ["NULL", "nan", "n/a", "-", "#REF!", "undefined"])
-def test_a_word_for_nothing_is_no_sku(tmp_path: Path, word: str) -> None:
+@pytest.mark.parametrize("word", ["NULL", "nan", "n/a", "-", "undefined"])
+def test_a_sku_that_is_a_word_for_nothing_has_a_warning(tmp_path: Path, word: str) -> None:
+    (row,) = read(tmp_path, f"sku,title\n{word},Tee\n")
+    assert isinstance(row, FeedRow)
+    assert row.sku == word
+    assert any("no value" in warning for warning in row.warnings)
+
+
+@pytest.mark.parametrize("word", ["#REF!", "#N/A"])
+def test_an_error_of_a_spreadsheet_is_no_sku(tmp_path: Path, word: str) -> None:
     (reject,) = read(tmp_path, f"sku,title\n{word},Tee\n")
     assert isinstance(reject, Reject)
     assert word in reject.reason
