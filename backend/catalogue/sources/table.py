@@ -25,8 +25,6 @@ from backend.catalogue.sources.feed import (
     FeedRow,
     NoProduct,
     Reject,
-    RowWarning,
-    WarningKind,
 )
 from backend.catalogue.sources.files import Files
 from backend.catalogue.sources.image_columns import IMAGES, further_columns
@@ -229,7 +227,7 @@ class Table:
             return Reject(record.line, None, f"the sku is empty{said}")
         if sku in NO_VALUE:
             said = f"the sku is {sku!r}, which programs write where there is no value"
-            warnings = (*warnings, RowWarning(WarningKind.SKU, said))
+            warnings = (*warnings, said)
         if self._currency and fields.get("price") is not None and not fields.get("currency"):
             fields["currency"] = self._currency
         is_odd = sku.startswith("# ") or not fields.get("display_name")
