@@ -51,11 +51,8 @@ Embed: TypeAlias = Callable[[Image.Image], EmbeddedQuery]
 
 WHOLE: Final = Box(0, 0, 1, 1)
 
-AROUND: Final = 0.15
-"""Share of a region's width and height that is looked at around it, to see what its ground is."""
-
 CUT_SIDE: Final = 384
-"""The longer side, in pixels, of a region with its ground whose thing is cut out."""
+"""The longer side, in pixels, of a region whose thing is cut out."""
 
 
 class QueryEncoder(Protocol):
@@ -208,40 +205,28 @@ def embed_image(parts: Parts, embed: Embed, box: Box | None) -> EmbeddedQuery:
     if not found.composed or box == WHOLE:
         return found
     try:
-        return _embed_box(parts, embed, box, found) if box else _embed_region(parts, embed, found)
+        if box:
+            return found._replace(vector=_with_white(found, embed, parts, box))
+        return _embed_region(parts, embed, found)
     except ImageError:  # such as a region of too few pixels
         return found
 
 
-def _embed_box(parts: Parts, embed: Embed, box: Box, found: EmbeddedQuery) -> EmbeddedQuery:
-    if found.mask is None:
-        return found
-    return found._replace(vector=_with_white(found, embed, parts.open(box, CUT_SIDE), found.mask))
-
-
 def _embed_region(parts: Parts, embed: Embed, found: EmbeddedQuery) -> EmbeddedQuery:
-    """Embed the first region; its ground tells which colours do not belong to the thing."""
+    """Compare an image by its first region, if it has one."""
     if not found.regions:
         return found
     frame = found.regions[0].box
     region = embed(parts.open(Box(*frame)))
-    with_ground = parts.open(Box(*_widened(frame)), CUT_SIDE)
-    mask = embed(with_ground).mask
-    vector = _own(region) if mask is None else _with_white(region, embed, with_ground, mask)
-    return found._replace(vector=vector, compared=frame)
+    return found._replace(vector=_with_white(region, embed, parts, Box(*frame)), compared=frame)
 
 
-def _with_white(region: EmbeddedQuery, embed: Embed, image: Image.Image, mask: Vector) -> Vector:
+def _with_white(region: EmbeddedQuery, embed: Embed, parts: Parts, box: Box) -> Vector:
     """Return the mean of the vectors of a region, and of its thing laid on white."""
-    on_white = embed(lay_on_white(image, mask))
+    if region.mask is None:  # it is the answer of an earlier release
+        return _own(region)
+    on_white = embed(lay_on_white(parts.open(box, CUT_SIDE), region.mask))
     return np.asarray(normalise((_own(region) + _own(on_white))[None])[0], np.float32)
-
-
-def _widened(frame: Frame) -> Frame:
-    """Return a region with some of its ground around it, within the image."""
-    left, top, right, bottom = frame
-    across, down = AROUND * (right - left), AROUND * (bottom - top)
-    return max(0, left - across), max(0, top - down), min(1, right + across), min(1, bottom + down)
 
 
 def _own(found: EmbeddedQuery) -> Vector:
