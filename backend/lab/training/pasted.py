@@ -144,10 +144,11 @@ def main(
 ) -> None:
     """Make composites, compute their maps and those of photographs, and learn the layers."""
     size, shot = Checkpoint.load(SHIPPED).input_size, photographs_to_learn(photographs)
-    maker = PastedMaker(products_by_kind(catalogue), shot, seed=seed, input_size=size)
     learnt = [path for path, _ in shot if fraction_of(path.name) >= DECIDE_LIMIT]
     others = [path for path, _ in shot if fraction_of(path.name) < DECIDE_LIMIT]
-    maker.cut_things(learnt)
+    maker = PastedMaker(
+        products_by_kind(catalogue), shot, things=learnt, seed=seed, input_size=size
+    )
     pasted = maker.make_pasted(count)
     maps = describe(np.concatenate([pasted.pixels, maker.take_photographs(learnt)]))
     head = learn(maps, pasted.masks, epochs=epochs, seed=seed)

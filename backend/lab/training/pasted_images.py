@@ -38,9 +38,18 @@ class PastedImages(NamedTuple):
 class PastedMaker(Maker):
     """Makes images on which something was pasted, and images on which nothing was."""
 
-    def cut_things(self, photographs: Sequence[Path]) -> None:
-        """Cut things out of photographs whose ground is plain, and paste them, too."""
-        self._things = [cut for path in photographs if (cut := _cut(path))]
+    def __init__(
+        self,
+        products: Sequence[Sequence[Path]],
+        photographs: Sequence[tuple[Path, int]],
+        *,
+        things: Sequence[Path],
+        seed: int,
+        input_size: tuple[int, int],
+    ) -> None:
+        """As a Maker; `things` are photographs whose things are pasted where their ground is plain."""
+        super().__init__(products, photographs, seed=seed, input_size=input_size)
+        self._things = [cut for path in things if (cut := _cut(path))]
 
     def make_pasted(self, count: int) -> PastedImages:
         """Make composites; half of them on a corner of a photograph, the others on all of one."""

@@ -26,14 +26,13 @@ def maker(tmp_path_factory: pytest.TempPathFactory) -> PastedMaker:
     ImageDraw.Draw(photograph).rectangle((60, 80, 155, 207), fill="#202020")
     product.save(folder / "product.png")
     photograph.save(folder / "photograph.png")
-    made = PastedMaker(
+    return PastedMaker(
         [[folder / "product.png"] if kind == "shirt" else [] for kind in KINDS],
         [(folder / "photograph.png", 2)],
+        things=[folder / "photograph.png"],
         seed=3,
         input_size=INPUT,
     )
-    made.cut_things([folder / "photograph.png"])
-    return made
 
 
 def test_masks_cover_what_was_pasted(maker: PastedMaker) -> None:
