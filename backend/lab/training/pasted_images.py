@@ -47,7 +47,7 @@ class PastedMaker(Maker):
         seed: int,
         input_size: tuple[int, int],
     ) -> None:
-        """As a Maker; `things` are photographs whose things are pasted where their ground is plain."""
+        """As a Maker; `things` are photographs that are cut out where their ground is plain."""
         super().__init__(products, photographs, seed=seed, input_size=input_size)
         self._things = [cut for path in things if (cut := _cut(path))]
 
