@@ -70,11 +70,11 @@ class Worker:
                 embedder=services.embedders.named,
                 has_workers=bool(services.settings.broker_url),
             )
-        if services.writes_index:
+        if services.settings.qdrant_url is None and services.writes_index:
             self._refill_damaged()
 
     def _refill_damaged(self) -> None:
-        """Open the index of each live generation, and have one that is damaged filled again."""
+        """Open the embedded index of each live generation; have a damaged one filled again."""
         services = self.services
         with services.db.read() as session:
             live = generations.live(session)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.reindexed_shop import BETTER, REINDEX_SETTINGS, ReindexedShop, photograph
-from support.servers import migrated
+from support.servers import migrated, wait_for
 
 from backend import generations, jobs
 from backend import reindex as reindexing
@@ -242,14 +242,14 @@ def test_a_build_waits_for_room_on_the_disk_of_the_index(
     monkeypatch.setattr(shard, "RESERVE", 2**62)
     monkeypatch.setattr(reindex_job, "FULL_SECONDS", 0.0)
     job = reindexing.request(shop.db, ReindexPlan(embedder=BETTER))
-    found: Job | None = None
-    for _ in range(30):
+
+    def waits() -> Job | None:
         with suppress(IndexUnavailable):
             shop.worker.work_once()
         found = jobs.read(shop.db, job.id)
-        if found is not None and found.result and "waits" in found.result:
-            break
-    assert found is not None
+        return found if found and found.result and "waits" in found.result else None
+
+    found = wait_for(waits)
     assert found.state not in jobs.ENDED
     assert "disk of the embedded index is full" in (found.result or {})["waits"]
     monkeypatch.undo()

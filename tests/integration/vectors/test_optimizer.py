@@ -323,15 +323,6 @@ def test_only_one_shard_is_built_at_a_time(shop: Shop) -> None:
         shop.worker.optimizer.start(shop.generation)
 
 
-def test_a_damaged_store_file_is_refused_with_the_way_out(shop: Shop) -> None:
-    folder = folder_of(shop)
-    shop.close()
-    (folder / "store.json").write_text("{")
-    shop.start()
-    with pytest.raises(IndexUnavailable, match=r"store\.json is damaged"):
-        shop.index.ping()
-
-
 # --- kill -9 --------------------------------------------------------------------------------
 
 DEATHS = {
