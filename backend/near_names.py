@@ -10,8 +10,10 @@ ALIKE: Final = 0.75
 """Least ratio of `difflib`: `color` and `colour` have .91, `page` and `usage` .67."""
 
 SHORTEST: Final = 4
+"""Characters of a name that is compared with the last words of names."""
+
 LONGEST: Final = 100
-"""Characters of a name that is compared."""
+"""Characters of a name that is compared at all."""
 
 MOST: Final = 3
 
@@ -28,9 +30,9 @@ def nearest(name: str, known: Collection[str]) -> list[str]:
         return ending[:MOST]
     if close := get_close_matches(name.lower(), by_lower, n=1, cutoff=ALIKE):
         return [by_lower[close[0]]]
-    ends = {each: each.rpartition("_")[2] for each in by_lower.values() if "_" in each}
     if len(name) < SHORTEST:
         return []
+    ends = {each: each.rpartition("_")[2] for each in by_lower.values() if "_" in each}
     close = get_close_matches(name.lower(), set(ends.values()), n=1, cutoff=ALIKE)
     return [each for each, end in ends.items() if end in close][:MOST]
 

@@ -15,9 +15,7 @@ from backend.api.recommended_lists import LIST_PARAMETERS, write_list
 from backend.api.recommended_pins import ListRequest
 from backend.api.schemas import Json
 from backend.api.schemas.query import QueryReader
-from backend.api.schemas.recommendation import (
-    RecommendationAnswer,
-)
+from backend.api.schemas.recommendation import RecommendationAnswer
 from backend.api.schemas.similar_requests import read_query
 from backend.api.scopes import requires_scope
 from backend.api.splitting import asker_of, without_generation

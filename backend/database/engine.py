@@ -120,7 +120,7 @@ class Database:
         return self._committed()
 
     def _committed(self) -> int | None:
-        """Do as `version`, without a look whether the file is still the same."""
+        """Do as `version`, without the check that the file is still the same."""
         if self.kept is None:
             return None
         with self._watch:

@@ -12,7 +12,7 @@ MOST_KEPT: Final = 20_000
 """Rows that are kept, of about 0.8 kB each; beyond it all are forgotten."""
 
 Kept: TypeAlias = dict[Any, Any]
-"""What was read, by whatever names it. Do not write it: see `keep`."""
+"""What was read, by its name: a product's id, or a text. Only `keep` adds to it."""
 
 
 class SinceCommit:

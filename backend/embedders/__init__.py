@@ -110,9 +110,7 @@ class QueryImage(NamedTuple):
     regions: Sequence[FoundRegion] = ()  # the surest first, a few at most
     own: FloatArray | None = None  # the vector as it is, without a class; None: it is `vector`
     composed: bool = False  # pasted together: its first region says more than the whole
-    mask: FloatArray | None = (
-        None  # (rows, columns): logits of belonging to the thing that it shows
-    )
+    mask: FloatArray | None = None  # (rows, columns), logits: whether a point belongs to the thing
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 A network says roughly how much each point belongs to the thing. Colours sharpen that: those of what
 is taken for the thing and those of its ground are counted, and each pixel is judged by both, three
-times. At last the edges are moved to those of the image by a guided filter
+times. In the end a guided filter moves the edges to those of the image
 (https://arxiv.org/abs/1505.00996), whose guide is the brightness.
 """
 
@@ -18,7 +18,7 @@ SIDES: Final = (126, 168)  # width and height that pixels are judged at
 BINS: Final = 12  # of each channel
 ROUNDS: Final = 3
 COLOUR_WEIGHT: Final = 0.7  # of the colours beside the mask, both as logits
-UNSEEN: Final = 0.01  # share of the counts that all colours have alike
+UNSEEN: Final = 0.01  # share of the counts that is spread over all colours
 REACH: Final = 4  # of the guided filter's window, in pixels of SIDES
 NOISE: Final = 1e-3  # variance of brightness, from 0 to 1, that is no edge
 CLEAR, FULL = 0.3, 0.7  # shares below which a pixel is white, and above which it is kept

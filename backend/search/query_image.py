@@ -44,12 +44,14 @@ class EmbeddedQuery(NamedTuple):
     own: Vector | None = None  # without the move to a class; None: it is `vector`
     composed: bool = False  # pasted together, so that one region is compared
     compared: Frame | None = None  # the part that `vector` is of; None: the whole, or the box
-    mask: Vector | None = None  # (rows, columns): logits of belonging to the thing that is shown
+    mask: Vector | None = None  # (rows, columns), logits: whether a point belongs to the thing
 
 
 Embed: TypeAlias = Callable[[Image.Image], EmbeddedQuery]
+"""Embeds one image, here or in a worker."""
 
 WHOLE: Final = Box(0, 0, 1, 1)
+"""A box that covers all of an image."""
 
 CUT_SIDE: Final = 384
 """The longer side, in pixels, of a region whose thing is cut out."""

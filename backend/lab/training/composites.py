@@ -82,8 +82,7 @@ class Maker:
                     made.grounds[row] = CORNER  # all is known of it
             else:
                 image = self._pasted(ground == WHOLE, made.masks[row], made.boxes[row])
-            height, width = self._input_size
-            made.pixels[row] = np.asarray(self._shoot(image).resize((width, height)))
+            made.pixels[row] = self._shrunk(self._shoot(image))
         return made
 
     def paste_one(self, *, whole: bool) -> Image.Image:
@@ -122,17 +121,13 @@ class Maker:
         if not whole and random.random() < PATCHES:
             self._paste_patch(street)
         (many,) = random.choices(range(MOST_PASTED + 1), PASTED_SHARES)
-        covered = np.zeros(street.image.size[::-1], np.float32)
         for _ in range(many):
             cut, kind = self._product()
             largest = 0.95 if many == 1 else 0.6
             pasted = street.paste(cut, random, scale=random.uniform(0.25, largest))
             if pasted:
                 boxes[len(street.pasted) - 1] = (*pasted.box, kind)
-                (x, y), (height, width) = pasted.at, pasted.alpha.shape
-                part = covered[y : y + height, x : x + width]
-                np.maximum(part, pasted.alpha, out=part)
-        small = Image.fromarray(covered).resize(MASK[::-1], Image.Resampling.BOX)
+        small = Image.fromarray(street.covered()).resize(MASK[::-1], Image.Resampling.BOX)
         mask[:] = np.asarray(small)
         return street.image
 
@@ -161,6 +156,10 @@ class Maker:
             small = image.resize((max(24, int(size[0] * factor)), max(24, int(size[1] * factor))))
             image = small.resize(size)
         return shoot(change_light(image, self._random, 0.15), self._random)
+
+    def _shrunk(self, image: Image.Image) -> Pixels:
+        height, width = self._input_size
+        return np.asarray(image.resize((width, height)), np.uint8)
 
 
 def _label(

@@ -9,7 +9,6 @@ tenth of the photographs decides the limit: 1% of them count as pasted.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Final
 
 import numpy as np
@@ -42,7 +41,10 @@ from backend.lab.training.regions import (
     DECAY,
     HELD_OUT_PHOTOGRAPHS,
     LARGEST_RATE,
+    Catalogue,
     Maps,
+    Out,
+    Photographs,
     compute_maps,
     fold,
     photographs_to_learn,
@@ -135,9 +137,9 @@ def judge(head: PastedHead, maps: Maps) -> npt.NDArray[np.float32]:
 
 
 def main(
-    catalogue: Annotated[Path, typer.Argument(help="a folder with styles.csv and images/")],
-    photographs: Annotated[Path, typer.Argument(help="a folder with a folder for each kind")],
-    out: Annotated[Path, typer.Option(help="the .npz to write")],
+    catalogue: Catalogue,
+    photographs: Photographs,
+    out: Out,
     count: Annotated[int, typer.Option(help="composites to learn on")] = 7_000,
     epochs: Annotated[int, typer.Option(help="how often each is seen")] = 6,
     seed: Annotated[int, typer.Option(help="decides composites and weights")] = 5,

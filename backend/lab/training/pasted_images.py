@@ -63,7 +63,7 @@ class PastedMaker(Maker):
         return made
 
     def take_photographs(self, photographs: Sequence[Path]) -> Pixels:
-        """Return photographs as they are, then each again, then a part of each."""
+        """Return photographs as they are, then each in other light, then a part of each."""
         return np.stack([self._shrunk(image) for image in self._taken(photographs)])
 
     def _taken(self, photographs: Sequence[Path]) -> Iterator[Image.Image]:
@@ -86,7 +86,7 @@ class PastedMaker(Maker):
         for _ in range(many):
             scale = random.uniform(0.25, 0.95 if many == 1 else 0.6)
             street.paste(self._something(), random, scale=scale)
-        image, covered = self._shoot(street.image), Image.fromarray(self._covered(street))
+        image, covered = self._shoot(street.image), Image.fromarray(street.covered())
         if random.random() > NEAR or not street.pasted:
             return image, covered
         edges = self._near(random.choice(street.pasted).box, image.size)
@@ -119,19 +119,6 @@ class PastedMaker(Maker):
         left, right = max(0, left - across * more[0]), min(1, right + across * more[1])
         top, bottom = max(0, top - down * more[2]), min(1, bottom + down * more[3])
         return int(left * width), int(top * height), round(right * width), round(bottom * height)
-
-    @staticmethod
-    def _covered(street: Street) -> npt.NDArray[np.float32]:
-        covered = np.zeros(street.image.size[::-1], np.float32)
-        for pasted in street.pasted:
-            (x, y), (height, width) = pasted.at, pasted.alpha.shape
-            part = covered[y : y + height, x : x + width]
-            np.maximum(part, pasted.alpha, out=part)
-        return covered
-
-    def _shrunk(self, image: Image.Image) -> Pixels:
-        height, width = self._input_size
-        return np.asarray(image.convert("RGB").resize((width, height)), np.uint8)
 
 
 def _cut(photograph: Path) -> Image.Image | None:

@@ -185,10 +185,17 @@ def photographs_to_learn(folder: Path) -> list[tuple[Path, int]]:
     ]
 
 
+Catalogue: TypeAlias = Annotated[Path, typer.Argument(help="a folder with styles.csv and images/")]
+Photographs: TypeAlias = Annotated[
+    Path, typer.Argument(help="a folder with a folder for each kind")
+]
+Out: TypeAlias = Annotated[Path, typer.Option(help="the .npz to write")]
+
+
 def main(
-    catalogue: Annotated[Path, typer.Argument(help="a folder with styles.csv and images/")],
-    photographs: Annotated[Path, typer.Argument(help="a folder with a folder for each kind")],
-    out: Annotated[Path, typer.Option(help="the .npz to write")],
+    catalogue: Catalogue,
+    photographs: Photographs,
+    out: Out,
     count: Annotated[int, typer.Option(help="composites to learn on")] = 6_000,
     epochs: Annotated[int, typer.Option(help="how often each is seen")] = 8,
     seed: Annotated[int, typer.Option(help="decides composites and weights")] = 11,

@@ -73,6 +73,15 @@ class Street:
                 return self.pasted[-1]
         return None
 
+    def covered(self) -> Floats:
+        """Return how much of each pixel the products cover, from 0 to 1."""
+        covered = np.zeros(self.image.size[::-1], np.float32)
+        for pasted in self.pasted:
+            (x, y), (height, width) = pasted.at, pasted.alpha.shape
+            part = covered[y : y + height, x : x + width]
+            np.maximum(part, pasted.alpha, out=part)
+        return covered
+
 
 def cut_out(image: Image.Image) -> Image.Image | None:
     """Cut the product out of a catalogue image, as RGBA; None where that is not possible.
