@@ -122,7 +122,8 @@ def _check_recall(trials: Sequence[_Trial], bounds: Bounds) -> Check:
         passed=passed,
         says=""
         if value is None
-        else f"{name} is {value:.3f}, {_beside(value, bounds.recall)} the {bounds.recall:.3f} demanded",
+        else f"{name} is {value:.3f}, {_beside(value, bounds.recall)} "
+        f"the {bounds.recall:.3f} demanded",
     )
 
 
