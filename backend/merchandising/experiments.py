@@ -27,6 +27,9 @@ from backend.merchandising.placements import NAME
 MOST: Final = 100
 """Experiments of one shop."""
 
+LARGEST_ID: Final = 2**63 - 1
+"""The largest number of a row that every database can hold."""
+
 
 class Arm(StrEnum):
     """Which half of an experiment a shopper is in."""
@@ -176,6 +179,8 @@ def _check(session: Session, name: str, wanted: ExperimentPlan) -> None:
         raise InvalidExperiment("share: between 0 and 1, both left out")
     if (wanted.against is None) == (wanted.generation_id is None):
         raise InvalidExperiment("name either the placement `against`, or a generation")
+    if wanted.generation_id is not None and wanted.generation_id > LARGEST_ID:
+        raise InvalidExperiment(f"generation: there is none with a number beyond {LARGEST_ID}")
     if wanted.against is not None and wanted.placement in {None, wanted.against}:
         raise InvalidExperiment("placement: name the one that requests name, not the other one")
     if wanted.state is ExperimentState.RUNNING:
