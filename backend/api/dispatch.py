@@ -115,10 +115,11 @@ class QuickResponse(Response):
 
     def get_data(self, as_text: bool = False) -> Any:
         """Return the whole body; that of one part needs no joining."""
+        if as_text:
+            return super().get_data(as_text=True)
         body = self.response
-        if type(body) is list and len(body) == 1 and type(body[0]) is bytes and not as_text:
-            return body[0]
-        return super().get_data(as_text)
+        is_whole = type(body) is list and len(body) == 1 and type(body[0]) is bytes
+        return body[0] if is_whole else super().get_data()
 
 
 class _QuickAppContext(AppContext):
