@@ -117,7 +117,7 @@ class QuickResponse(Response):
         """Return the whole body; that of one part needs no joining."""
         if as_text:
             return super().get_data(as_text=True)
-        body = self.response
+        body: Any = self.response
         is_whole = type(body) is list and len(body) == 1 and type(body[0]) is bytes
         return body[0] if is_whole else super().get_data()
 
