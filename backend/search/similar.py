@@ -199,7 +199,8 @@ class SimilarProducts:
         index = self._index_of(generation)
         search = ListSearch(connection, index, generation, weighed, query, exclude)
         search.read_taken_groups()
-        search.find_pins(Candidates(connection, index, generation, images=query.shows_images))
+        if query.ruling.pins:
+            search.find_pins(Candidates(connection, index, generation, images=query.shows_images))
         mode = index.search_mode(query.where)
         found = search.begin(mode, chosen_by=query.chosen_by, walk=search.walk)
         images, digests = query.shows_images, query.needs_vectors
@@ -296,10 +297,13 @@ class SimilarProducts:
         """
         if about is None:
             about = [[one.product_id] for one in asked] or [()]
+        rules = self.rules.of(version) if query.rules is None else query.rules
+        if not (rules.rules or query.ruling.rules):
+            return [query for _ in about]
         found = rulings(
             connection,
             generation.id,
-            self.rules.of(version) if query.rules is None else query.rules,
+            rules,
             placement=query.placement.name if query.placement else None,
             about=about,
             known={one.product_id: one.row for one in asked if one.row is not None},
