@@ -21,7 +21,7 @@ def adapt(
         bool,
         typer.Option(
             "--features",
-            help="First embed again the images of which an earlier release has stored fewer features.",
+            help="First embed again the images for which an earlier release stored too little.",
         ),
     ] = False,
     as_json: AsJson = False,
