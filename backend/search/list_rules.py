@@ -68,10 +68,13 @@ class ListRules:
         about: Sequence[Sequence[int]],
         known: Mapping[int, Any] = MappingProxyType({}),
     ) -> list[Query]:
+        rules = self._active.of(version) if query.rules is None else query.rules
+        if not (rules.rules or query.ruling.rules):
+            return [query for _ in about]
         found = rulings(
             connection,
             generation.id,
-            self._active.of(version) if query.rules is None else query.rules,
+            rules,
             placement=query.placement.name if query.placement else None,
             about=about,
             known=known,

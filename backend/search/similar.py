@@ -181,7 +181,8 @@ class SimilarProducts:
         index = self._index_of(generation)
         search = ListSearch(connection, index, generation, weighed, query, exclude)
         search.read_taken_groups()
-        search.find_pins(Candidates(connection, index, generation, images=query.shows_images))
+        if query.ruling.pins:
+            search.find_pins(Candidates(connection, index, generation, images=query.shows_images))
         mode = index.search_mode(query.where)
         found = search.begin(mode, chosen_by=query.chosen_by, walk=search.walk)
         images, digests = query.shows_images, query.needs_vectors
