@@ -169,7 +169,7 @@ def recommend_by(
     first, liked = query, [it.product_id for it in whole.likes]
     with found.db.query() as reader:
         query, same = restrict(reader, query, liked)
-        query = found.similar.ruled_by(reader, rules, generation, query, liked)
+        query = found.similar.rules.for_list(reader, query, generation, rules, liked)
         wanted = _wanted(body, query, whole, others, now)
         wanted = replace(wanted, vectors=given.vectors)
 
