@@ -241,9 +241,12 @@ class ListSearch:
             for item in items:
                 item.score = self.weighed.score_of(item.score)
         items = query.ruling.weighed(items)
-        scores = [item.score for item in items]
-        ordered = reordered(vectors, items, scores, query.shaping, limit=limit, now=utcnow())
-        items = [item for _, item in ordered]
+        if query.shaping.reorders:
+            scores = [item.score for item in items]
+            ordered = reordered(vectors, items, scores, query.shaping, limit=limit, now=utcnow())
+            items = [item for _, item in ordered]
+        else:
+            items = items[:limit]
         if selection.chosen_by is None:
             return items
         images, ids = query.shows_images, [item.product.id for item in items]
@@ -262,9 +265,8 @@ class ListSearch:
             with_sizes(self.index, items, group_by, query.where, several=several)
         curve = self._curve
         if curve is not None:
-            matches = curve.matches([item.score for item in items]).tolist()
-            for item, match in zip(items, matches, strict=True):
-                item.match = match
+            for item in items:
+                item.match = curve.match_of(item.score)
         if query.explain:
             explain(vectors, self.weighed, items)
 
