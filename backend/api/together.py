@@ -184,7 +184,7 @@ class _About(NamedTuple):
 
 
 def _completing(about: _About, category: Category, related: Related) -> Make:
-    """Return what lists what completes a product: by acts, then by categories, then by looks alone."""
+    """Return what makes a list of other kinds: by acts, then categories, then looks alone."""
 
     def make(query: Query, shown: Collection[int]) -> List:
         def by_category() -> Sequence[ListedProduct]:
