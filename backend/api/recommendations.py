@@ -49,7 +49,9 @@ api = openapi.blueprint("recommendations", tag="shoppers")
 REMEMBERED: Final = "lookalike.remembered-users"
 """Where an app keeps what it has read of query strings: `app.extensions[REMEMBERED]`."""
 
-_LEAVE_OUT: Final = parameters.one_of("leave_out", list(LeaveOut), "of the shopper's history")
+_LEAVE_OUT: Final = parameters.one_of(
+    "leave_out", list(LeaveOut), "which products of the shopper's history are left out"
+)
 _STRATEGY: Final = parameters.one_of("strategy", list(Strategy), "how examples become queries")
 
 
@@ -57,8 +59,9 @@ _STRATEGY: Final = parameters.one_of("strategy", list(Strategy), "how examples b
     "/recommendations",
     operation_id="recommendProducts",
     description="For a shopper, a visit, or named examples, in any combination. Several tastes get "
-    "their shares of the list. Of whom nothing is known, gets what is popular and new. Images "
-    "of pending products are embedded for the request, up to five with those that are named. "
+    "their shares of the list. A shopper of whom nothing is known gets what is popular and new. "
+    "Images of pending products are embedded for the request, up to five with those that are "
+    "named by their address. "
     "Examples that cannot be used are listed in `unresolved`, images in `unresolved_images`.",
     openapi_extensions=openapi.inputs(body=RecommendationBody),
     responses={200: RecommendationAnswer, **openapi.refusals(400, 410, 413, 415, 503)},
@@ -86,7 +89,7 @@ def recommend() -> Json:
 @api.get(
     "/users/<user>/recommendations",
     operation_id="getUserRecommendations",
-    description="By what the shopper did lately: newer acts and dearer ones count more, returns "
+    description="From what the shopper did lately: newer and stronger acts count more, returns "
     "and dislikes speak against. `POST /v1/recommendations` takes a visit and examples too.",
     openapi_extensions=openapi.inputs(
         parameters.USER, _STRATEGY, _LEAVE_OUT, parameters.RESTRICTED, *LIST_PARAMETERS
@@ -166,7 +169,7 @@ def recommend_by(
     first, liked = query, [it.product_id for it in whole.likes]
     with found.db.query() as reader:
         query, same = restrict(reader, query, liked)
-        query = found.similar.ruled_by(reader, rules, generation, query, liked)
+        query = found.similar.rules.for_list(reader, query, generation, rules, liked)
         wanted = _wanted(body, query, whole, others, now)
         wanted = replace(wanted, vectors=given.vectors)
 

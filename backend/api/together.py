@@ -157,7 +157,7 @@ def _find_together(
         raise CursorExpired
     first = query
     query, same = restrict(reader, query, product[:1])
-    query = found.similar.ruled_by(reader, rules, generation, query, product[:1])
+    query = found.similar.rules.for_list(reader, query, generation, rules, product[:1])
     related = found.together.of(reader, product[0], generation, vector, exclude=product[1:])
     listed = ListRequest(
         ListName.TOGETHER,

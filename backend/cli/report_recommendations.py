@@ -15,7 +15,7 @@ from backend.cli.common import AsJson, out, print_json, services
 if TYPE_CHECKING:
     from backend.events.outcomes import ListOutcome
 
-report = typer.Typer(help="What became of what was listed.", no_args_is_help=True)
+report = typer.Typer(help="What shoppers did with the products of lists.", no_args_is_help=True)
 
 
 class By(StrEnum):
