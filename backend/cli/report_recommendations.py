@@ -41,8 +41,8 @@ WIDE: Final = 100
 """Columns of a terminal that leaves room between those of the table."""
 
 SHARES: Final = (
-    "Beside clicks stands the click-through, beside carts the add-to-cart: shares of the "
-    "impressions, with their 95% intervals."
+    "The percentages are shares of the impressions, with their 95% intervals: click-through under "
+    "clicks, add-to-cart under carts."
 )
 DEFAULT = (By.LIST, By.REASON, By.GENERATION)
 
