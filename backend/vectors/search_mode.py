@@ -43,7 +43,7 @@ def choose(
     """
     if not has_graph:
         return SearchMode.EXACT
-    if _are_linked(where, schema, several=estimate is None):
+    if not where or _are_linked(where, schema, several=estimate is None):
         return SearchMode.PLAIN
     if estimate is None:
         return SearchMode.ACORN

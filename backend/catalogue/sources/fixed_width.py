@@ -118,6 +118,6 @@ def _cut(line: str, left: Column, right: Column) -> int:
             raise csv.Error("a value crosses the columns")
         return right.start
     cut = line.rfind(" ", left.start, right.start + 1) + 1
-    if not cut:
+    if not cut or line[right.end : right.end + 1].strip():
         raise csv.Error("a value crosses the columns")
     return cut

@@ -188,13 +188,34 @@ def test_a_name_that_is_not_known_is_answered_with_the_nearest_one(client: Flask
 def test_a_path_that_is_not_there_is_answered_with_the_nearest_one(client: FlaskClient) -> None:
     for path, near in [
         ("/v1/product/1/similar", "/v1/products/{sku}/similar"),
-        ("/v1/events", "/v1/events:batch"),
+        ("/v1/event:batch", "/v1/events:batch"),
         ("/v1/admin/rule", "/v1/admin/rules"),
         ("/v1/admin/generation/7", "/v1/admin/generations/{id}"),
     ]:
         assert f"; the nearest is {near}; /docs" in client.get(path).json["detail"]
     assert "nearest" not in client.get("/v1/nothing/at/all").json["detail"]
     assert "nearest" not in client.get("/product").json["detail"]
+
+
+@pytest.mark.parametrize("method", ["get", "put", "delete"])
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/v1/products//image", "/v1/products/{sku}/image"),
+        ("/v1/products//images/2", "/v1/products/{sku}/images/{number}"),
+    ],
+)
+def test_a_path_without_a_name_is_404_and_leads_to_no_other_product(
+    client: FlaskClient, method: str, path: str, meant: str
+) -> None:
+    refused = getattr(client, method)(path)
+    assert (refused.status_code, refused.mimetype) == (404, PROBLEM)
+    assert refused.json["detail"] == f"a part of this path is empty: it would be {meant}"
+
+
+def test_two_slashes_where_no_name_is_missing_lead_on(client: FlaskClient) -> None:
+    assert client.get("/v1//status").status_code == 308
+    assert client.get("/v1//status", follow_redirects=True).status_code == 200
 
 
 def test_a_colour_by_name_is_told_from_the_weight_of_colour(client: FlaskClient) -> None:

@@ -144,11 +144,12 @@ def test_stock_that_is_counted_by_place_is_added_up(
 
 FIXED = """PRICE LIST
 
-ARTICLE NO   DESCRIPTION              PRICE  QTY  COLOR
-A-1          Red Tee with long nam    19.90    3
-A-2          Blue Cap             12,299.00    0  blue
-00123        Hat                     115.50   12
-A-4          A description that is far too long for its column 9.90 1
+ARTICLE NO   ITEM NAME                      PRICE  QTY  COLOR
+A-1          Red Tee with a long name       19.90    3
+A-2          Blue Cap                    2,299.00    0  blue
+00123        Hat                           115.50   12
+A-4          A name that is far too long for its column 9.90 1
+A-5          Scarf                      12,115.50   12
 (4 rows)
 """
 
@@ -161,9 +162,10 @@ def test_a_table_of_fixed_widths_is_read(tmp_path: Path) -> None:
         if isinstance(row, FeedRow)
     ]
     assert found == [
-        ("A-1", "Red Tee with long nam", 19.9, True),
-        ("A-2", "Blue Cap", 12299.0, False),
+        ("A-1", "Red Tee with a long name", 19.9, True),
+        ("A-2", "Blue Cap", 2299.0, False),
         ("00123", "Hat", 115.5, True),
+        ("A-5", "Scarf", 12115.5, True),
     ]
     crossed, remark = (row for row in rows if isinstance(row, Reject))
     assert "columns" in crossed.reason
