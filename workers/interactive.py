@@ -19,8 +19,8 @@ from celery import Celery
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from structlog.contextvars import get_contextvars
 
+from backend import log_fields
 from backend.embedders.regions import FoundRegion
 from backend.errors import EmbedderBusy, LookalikeError
 from backend.outages import Outages
@@ -90,7 +90,7 @@ class RemoteEmbedder:
             if count_waiting(producer.channel, Queue.INTERACTIVE) >= MAX_WAITING:
                 raise EmbedderBusy("too many images wait for a worker")
             arguments = (base64.b64encode(image).decode(), spec, reply_to)
-            headers = {names.REQUEST_ID: get_contextvars().get("request_id")}
+            headers = {names.REQUEST_ID: log_fields.current().get("request_id")}
             headers |= self._clock.stamp(seconds)
             self._app.send_task(
                 names.EMBED, arguments, producer=producer, expires=seconds, headers=headers

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from celery.contrib.testing.worker import start_worker
-from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 from support.servers import RedisServer, redis_server, wait_for
 
+from backend import log_fields
 from backend.embedders.regions import FoundRegion
 from backend.errors import EmbedderBusy, WeightsUnavailable
 from backend.search.query_image import EmbeddedQuery
@@ -199,9 +199,9 @@ def test_what_a_worker_logs_of_an_image_names_the_request_that_it_came_with(
     tasks.register(app, worker, notify=lambda: None, replies=Replies(distributed))
     app.conf.task_default_queue = Queue.INTERACTIVE.value
     with (
-        capture_logs(processors=[merge_contextvars]) as lines,
+        capture_logs(processors=[log_fields.merge]) as lines,
         start_worker(app, perform_ping_check=False, queues=[Queue.INTERACTIVE.value]),
-        bound_contextvars(request_id="r-4711"),
+        log_fields.added(request_id="r-4711"),
         pytest.raises(EmbedderBusy),
     ):
         ask(distributed, seconds=10)
