@@ -48,13 +48,13 @@ def learn_words(
     """Learn from four fifths of the names and judge by the others, then learn from all.
 
     `encode` embeds sentences; None: words alone are read. It is useful if it is better than `known`
-    and than chance. Returns None where too few products have a name.
+    and than chance. Returns None where too few products have a name, or all have the same.
     """
     has_name = np.array([bool(name) for name in named.names])
-    if has_name.sum() < FEWEST_NAMES:
+    left_out = leave_out(named.names)
+    if has_name.sum() < FEWEST_NAMES or not (has_name & ~left_out).any():
         return None
     sentences = embed_sentences(named, encode, heartbeat)
-    left_out = leave_out(named.names)
     trial = align(named, sentences, np.flatnonzero(~left_out), heartbeat=heartbeat)
     queries = np.flatnonzero(left_out & has_name)[:MOST_QUERIES]
     found = _recall(trial, named, sentences, queries)
@@ -92,12 +92,16 @@ def ranks(scores: FloatArray, own: Rows) -> Rows:
 def _recall(
     alignment: Alignment, named: Named, sentences: Mapping[str, FloatArray], queries: Rows
 ) -> float:
-    """Return the share of names that find their product among the first ten of all."""
+    """Return the share of names that find their product among the first ten of all.
+
+    A name without a vector finds nothing, though no product scores higher than its own.
+    """
     found = 0
     for start in range(0, len(queries), QUERIES_AT_ONCE):
         part = queries[start : start + QUERIES_AT_ONCE]
         names = [str(named.names[row]) for row in part]
         embedded = np.stack([sentences[name] for name in names])
-        scores = alignment.project(embedded, names) @ named.vectors.T
-        found += int((ranks(scores, part) < FIRST).sum())
+        texts = alignment.project(embedded, names)
+        is_first = ranks(texts @ named.vectors.T, part) < FIRST
+        found += int((is_first & texts.any(axis=1)).sum())
     return found / max(1, len(queries))

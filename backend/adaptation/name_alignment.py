@@ -26,6 +26,7 @@ FEWEST: Final = 3  # names that hold a word
 MOST_WORDS: Final = 2_000
 LABEL_SHARE: Final = 0.4  # of all labels together, beside 1 of the names
 SENTENCE_RIDGE, WORD_RIDGE = 400, 4_000  # of the mean variance, divided by the count of names
+LEAST_RIDGE: Final = 1e-9  # where no text differs from another
 IMAGE_RIDGE: Final = 0.03  # of the mean variance
 SCORE_RIDGE: Final = 0.001  # of the mean variance, where an alignment is moved
 AT_ONCE: Final = 256  # sentences between two heartbeats
@@ -136,7 +137,7 @@ def _ridges(covariance: Doubles, sentences: int) -> Doubles:
         (slice(sentences, None), WORD_RIDGE),
     ):
         if variances[part].size:
-            ridges[part] = share * variances[part].mean()
+            ridges[part] = max(share * variances[part].mean(), LEAST_RIDGE)
     return ridges
 
 

@@ -116,6 +116,7 @@ def create_app(
     exposition = of_installation(services.settings, services.db, stores=stores)
     metrics.register_metrics(app, exposition)
     request_log.register_request_log(app)
+    app.before_request(problems.refuse_empty_part)
     conditional.register_conditional_answers(app)
     browsers.register_browser_rules(app, services.settings, locked=locked)
     authentication.register_authentication(app, services, locked=locked)

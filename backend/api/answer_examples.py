@@ -263,6 +263,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
             "image": None,
         }
     ),
+    "EventAnswer": {"stored": 1, "duplicates": 0, "unknown": 0},
     "EventBatchAnswer": {"stored": 2, "duplicates": 0, "unknown": 0, "rejected": []},
     "EventPage": _page(
         {

@@ -72,27 +72,25 @@ def _finish(response: Response) -> Response:
 
 
 def _tag(response: Response) -> None:
+    sent, headers = this_request(), response.headers
     revision: str | None = vars(request_notes()).get("revision")
-    is_read = this_request().method in ("GET", "HEAD") and response.status_code == 200
-    if not (revision or (is_read and _has_tag())) or "ETag" in response.headers:
+    is_read = sent.method in ("GET", "HEAD") and response.status_code == 200
+    if not (revision or (is_read and sent.path.startswith("/v1/"))) or "ETag" in headers:
         return
-    is_list = this_request().endpoint in LISTS
+    is_list = sent.endpoint in LISTS
     data = response.get_data()
     said = _without_request(data) if is_list else data
     answer = hashlib.sha256(said).hexdigest()[:_LENGTH]
     tag = f"{revision}-{answer}" if revision else answer
-    response.headers["ETag"] = f'W/"{tag}"' if is_list else f'"{tag}"'
-    response.headers.setdefault("Cache-Control", "private, no-cache")
-    if not is_read or "HTTP_IF_NONE_MATCH" not in this_request().environ:
+    headers["ETag"] = f'W/"{tag}"' if is_list else f'"{tag}"'
+    if "Cache-Control" not in headers:  # `setdefault` makes an error first
+        headers["Cache-Control"] = "private, no-cache"
+    if not is_read or "HTTP_IF_NONE_MATCH" not in sent.environ:
         return
     if any(request.if_none_match.contains_weak(it) for it in (tag, tag + GZIPPED)):
         response.status_code = 304
         response.set_data(b"")
-        del response.headers["Content-Type"], response.headers["Content-Length"]
-
-
-def _has_tag() -> bool:
-    return this_request().path.startswith("/v1/")
+        del headers["Content-Type"], headers["Content-Length"]
 
 
 def _without_request(answer: bytes) -> bytes:

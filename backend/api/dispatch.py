@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _UNKNOWN: Final[Any] = object()
 
+_COMPLETED: Final = frozenset({"location", "content-location"})
+"""Headers that werkzeug completes when it sends an answer."""
+
 
 class Notes(_AppCtxGlobals):
     """Flask's `g`, whose members are set without a call of Python."""
@@ -62,7 +65,7 @@ class QuickRequest(Request):
 
 
 class QuickHeaders(Headers):
-    """Headers of an answer: a name is looked for without an error where it is not there."""
+    """Headers of an answer, in fewer calls: most names are new, and most values are plain."""
 
     def __contains__(self, key: str) -> bool:
         """Tell whether there is a header of this name."""
@@ -71,6 +74,19 @@ class QuickHeaders(Headers):
             if name.lower() == wanted:
                 return True
         return False
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Set a header. What is added here has no line break, since that is not printable."""
+        is_plain = type(key) is str and type(value) is str and value.isprintable()
+        if is_plain and key not in self:
+            self._list.append((key, value))
+        else:
+            super().__setitem__(key, value)
+
+    @property
+    def names(self) -> set[str]:
+        """All names, in lower case."""
+        return {name.lower() for name, _ in self._list}
 
     @classmethod
     def of(cls, *headers: tuple[str, str]) -> QuickHeaders:
@@ -90,11 +106,20 @@ class QuickResponse(Response):
         if not is_plain or self._on_close or self.direct_passthrough or type(body) is not list:
             return super().__call__(environ, start_response)
         headers = self.headers
-        is_final = "Content-Length" in headers and "Content-Location" not in headers
-        if not is_final or "Location" in headers or not all(type(it) is bytes for it in body):
+        names = headers.names if type(headers) is QuickHeaders else set()
+        is_final = "content-length" in names and names.isdisjoint(_COMPLETED)
+        if not is_final or not (len(body) == 1 and type(body[0]) is bytes):
             return super().__call__(environ, start_response)
-        start_response(self._status, headers.to_wsgi_list())
+        start_response(self._status, list(headers._list))
         return body
+
+    def get_data(self, as_text: bool = False) -> Any:
+        """Return the whole body; that of one part needs no joining."""
+        if as_text:
+            return super().get_data(as_text=True)
+        body: Any = self.response
+        is_whole = type(body) is list and len(body) == 1 and type(body[0]) is bytes
+        return body[0] if is_whole else super().get_data()
 
 
 class _QuickAppContext(AppContext):

@@ -1,4 +1,4 @@
-"""`/v1/events:batch`, and what is stored of a shopper under `/v1/users`."""
+"""`/v1/events` and `/v1/events:batch`, and what is stored of a shopper under `/v1/users`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from backend.api.problems import to_request_error
 from backend.api.schemas import Json, pages
 from backend.api.schemas.body import read_body
 from backend.api.schemas.event import (
+    EventAnswer,
     EventBatchAnswer,
     EventBatchBody,
     EventBody,
@@ -50,6 +51,31 @@ def post_events() -> Json:
     return store_events(read_body(EventBatchBody).items)
 
 
+@api.post(
+    "/events",
+    operation_id="postEvent",
+    description="As one of `POST /v1/events:batch`; an event that cannot be stored is 422.",
+    openapi_extensions=openapi.inputs(body=EventBody),
+    responses={200: EventAnswer, **openapi.refusals(400, 413, 415)},
+)
+@requires_scope(Scope.INGEST)
+def post_event() -> Json:
+    """Store what a shopper did."""
+    QueryReader.of_request().finish()
+    event, days = read_body(EventBody).event(), services().settings.event_days
+
+    def store(session: Session) -> record.Recorded:
+        now = clock.now(session)
+        checked = record.with_checked_time(event, now=now, days=days)
+        return record.record(session, [checked], now=now)
+
+    return _counts(services().db.write(store))
+
+
+def _counts(done: record.Recorded) -> Json:
+    return {"stored": done.stored, "duplicates": done.duplicates, "unknown": done.unknown}
+
+
 def store_events(items: Sequence[Any]) -> Json:
     """Store events, each a JSON object; return how many were stored, and which were refused."""
     read = [_read(item) for item in items]
@@ -63,9 +89,7 @@ def store_events(items: Sequence[Any]) -> Json:
 
     done, checked = services().db.write(store)
     return {
-        "stored": done.stored,
-        "duplicates": done.duplicates,
-        "unknown": done.unknown,
+        **_counts(done),
         "rejected": [
             _rejected(index, items[index], each)
             for index, each in enumerate(checked)

@@ -95,6 +95,7 @@ BODIES: Final[Mapping[str, Any]] = {
         "limit": 5,
         "filter": {"in_stock": [True]},
     },
+    "EventBody": {"id": "e-1", "kind": "view", "sku": "0001", "user": "u-7", "session": "s-1"},
     "EventBatchBody": {
         "items": [
             {"id": "e-1", "kind": "view", "sku": "0001", "user": "u-7", "session": "s-1"},

@@ -60,15 +60,14 @@ def live() -> dict[str, str]:
 @api.get(
     "/readyz",
     operation_id="getReadiness",
+    description="What most requests do not need is named under `degraded`, and the process is "
+    "ready without it.",
     openapi_extensions=openapi.inputs(),
     responses={200: Health, **openapi.refusals(503)},
 )
 @requires_scope(PUBLIC)
 def ready() -> dict[str, Any]:
-    """Tell whether the process can answer; 503 names what is down, or too little of the index.
-
-    What most requests do not need is named under `degraded`, and the process is ready without it.
-    """
+    """Tell whether the process can answer; 503 names what does not work."""
     QueryReader.of_request().finish()
     readiness: Readiness = current_app.extensions[READINESS]
     optional: Collection[str] = current_app.extensions[OPTIONAL]

@@ -147,11 +147,22 @@ def publish(app: OpenAPI, *, facets: Iterable[str]) -> None:
         for method, operation in operations.items():
             if method != "get":
                 operation["responses"] |= {"507": {}}
+    _describe_tags(spec["paths"])
     share_parameters(spec, facets=facets)
     share_problems(spec)
     add_examples(spec)
     add_links(spec["paths"])
     app.add_url_rule("/openapi.json", "description", lambda: app.api_doc)
+
+
+def _describe_tags(paths: dict[str, Any]) -> None:
+    """Say of each read of JSON that it may be answered 304: `conditional` tags them all."""
+    for path, operations in paths.items():
+        read = operations.get("get")
+        if read is None or not path.startswith("/v1/") or "304" in read["responses"]:
+            continue
+        read["responses"] = dict(sorted({**read["responses"], "304": UNCHANGED}.items()))
+        read["parameters"] = [*read.get("parameters", ()), parameters.IF_CHANGED]
 
 
 def _add_component(app: OpenAPI, model: type[BaseModel]) -> None:

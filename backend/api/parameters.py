@@ -79,6 +79,11 @@ def optional(name: str, description: str) -> Json:
     return _parameter(name, {"type": "string"}, description)
 
 
+def text(name: str, description: str, *, most: int) -> Json:
+    """Return a parameter of the query that is a text of 1 to `most` characters."""
+    return _parameter(name, {"type": "string", "minLength": 1, "maxLength": most}, description)
+
+
 def one_of(name: str, allowed: Iterable[str], description: str) -> Json:
     """Return a parameter of the query that is one of some words."""
     return _parameter(name, {"type": "string", "enum": list(map(str, allowed))}, description)

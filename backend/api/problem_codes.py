@@ -103,6 +103,28 @@ HTTP: Final[Mapping[int, str]] = {
 
 OTHER_HTTP: Final = "http-error"
 
+_HTTP_MEANING: Final[Mapping[str, str]] = {
+    "bad-request": "The line, the headers or the body of the request is malformed.",
+    "not-found": "There is nothing at this address.",
+    "method-not-allowed": "This address does not take this method; `Allow` lists what it takes.",
+    "not-acceptable": "The answer has no form that `Accept` allows.",
+    "request-timeout": "The request did not arrive as a whole within the time limit.",
+    "length-required": "The request needs a `Content-Length`.",
+    "precondition-failed": "A condition in the headers of the request is not met.",
+    "request-entity-too-large": "The body has more bytes than allowed.",
+    "uri-too-long": "Path and query together have more bytes than allowed.",
+    "unsupported-media-type": "The operation does not take this content type or encoding.",
+    "requested-range-not-satisfiable": "The `Range` lies outside of what there is.",
+    "expectation-failed": "The `Expect` is not `100-continue`.",
+    "misdirected-request": "A server without keys was asked under a name that is not its own.",
+    "unprocessable-entity": "The request can be read, but not be done.",
+    "precondition-required": "The request needs a condition, such as `If-Match`.",
+    "request-header-fields-too-large": "The headers are too many, or have too many bytes.",
+    "not-implemented": "The server does not know this method.",
+    "service-unavailable": "The server cannot answer now; trying again may help.",
+    OTHER_HTTP: "Another error of HTTP; the status says which.",
+}
+
 _OF_REQUESTS: Final[Mapping[str, tuple[int, str]]] = {
     "malformed-json": (400, "The body is not JSON."),
     "invalid-request": (422, "A parameter or a member of the body is wrong; `errors` lists them."),
@@ -153,10 +175,9 @@ def all_codes() -> list[ProblemCode]:
     of_errors = [ProblemCode(it, status_of(kind), _meaning(kind)) for it, kind in found.items()]
     of_requests = [ProblemCode(it, *rest) for it, rest in _OF_REQUESTS.items()]
     of_http = [
-        ProblemCode(it, status, "A general HTTP error, not one of this API.")
-        for status, it in HTTP.items()
+        ProblemCode(it, status, _HTTP_MEANING[it])
+        for status, it in (*HTTP.items(), (400, OTHER_HTTP))
     ]
-    of_http.append(ProblemCode(OTHER_HTTP, 400, "Any other general HTTP error."))
     by_code = {it.code: it for it in (*of_http, *of_errors, *of_requests)}
     return sorted(by_code.values(), key=lambda it: (it.status, it.code))
 

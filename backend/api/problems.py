@@ -223,6 +223,24 @@ def _respond_http(error: HTTPException) -> Response | HTTPException:
     return respond(RequestError(status, code, detail, headers=headers))
 
 
+def refuse_empty_part() -> Response | None:
+    """Answer 404 where a name is missing between two slashes of an address of the API.
+
+    werkzeug redirects `//` to `/`, and so to another resource: the product `image`.
+    """
+    path = request.path
+    if "//" not in path or not path.startswith(PREFIX):
+        return None
+    adapter = current_app.create_url_adapter(request)
+    try:
+        rule, _ = adapter.match(path.replace("//", "/x/"), return_rule=True)  # type: ignore[union-attr]
+    except HTTPException:
+        return None
+    place = _PLACE.sub(r"{\1}", rule.rule)
+    detail = f"a part of this path is empty: it would be {place}"
+    return respond(RequestError(404, problem_codes.HTTP[404], detail))
+
+
 def _detail(error: HTTPException) -> str | None:
     """Say what is allowed; werkzeug only says what is not."""
     if isinstance(error, NotFound):

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from backend import generations, queue
 from backend.access.scope import Scope
-from backend.api import openapi, parameters
+from backend.api import openapi, parameters, product_pages
 from backend.api.attribute_checks import with_unknown_attributes
 from backend.api.conditional import check_added, check_preconditions, note_revision
 from backend.api.context import filterable, services, write_and_notify
@@ -27,7 +27,9 @@ from backend.api.schemas.query import QueryReader
 from backend.api.schemas.written_products import write_products
 from backend.api.scopes import requires_scope
 from backend.api.uploads import store_uploads
-from backend.catalogue import products
+from backend.catalogue import ordered_products, products
+from backend.catalogue.names import has_words
+from backend.catalogue.ordered_products import Order
 from backend.catalogue.products import Outcome
 from backend.database import models
 from backend.errors import UnknownProduct
@@ -133,6 +135,8 @@ def delete_product(sku: str) -> Response:
 @api.get(
     "/products",
     openapi_extensions=openapi.inputs(
+        product_pages.WORDS,
+        product_pages.SORT,
         parameters.limit(),
         parameters.CURSOR,
         parameters.STATE,
@@ -146,8 +150,10 @@ def delete_product(sku: str) -> Response:
 def list_products() -> Json:
     """List products."""
     reader = QueryReader.of_request()
+    words = product_pages.read_words(reader)
+    order = reader.choice("sort", list(Order), default=Order.ADDED)
     limit = reader.integer("limit", default=10, least=1, most=100)
-    after_id = reader.cursor("products")
+    after = product_pages.read_place(reader, order)
     wanted = reader.words_among("state", list(State))
     fields = reader.words_among("fields", MEMBERS)
     where = reader.where(filterable())
@@ -155,9 +161,12 @@ def list_products() -> Json:
     with services().db.read() as session:
         generation = generations.active_or_none(session)
         also = [is_in(wanted, generation.id if generation else None)] if wanted else []
-        found = products.page(session, limit=limit + 1, after_id=after_id, where=where, also=also)
+        also += [has_words(session, words)] if words else []
+        found = ordered_products.page(
+            session, limit=limit + 1, order=order, after=after, where=where, also=also
+        )
         items = write_products(session, found[:limit], fields=fields)
-    page = pages.as_page(items, pages.next_cursor("products", [row.id for row in found], limit))
+    page = pages.as_page(items, product_pages.next_cursor(found, order, limit))
     return with_unknown_attributes(page, where, is_short=len(items) < limit)
 
 

@@ -15,9 +15,11 @@ from backend.api.attribute_checks import attributes_in, check_filter
 from backend.api.context import filterable, services, this_request
 from backend.api.cursors import continued
 from backend.api.image_examples import weights_of_skus
+from backend.api.named_examples import NamedExamples
 from backend.api.recommended_candidates import groups_of, taken_groups
 from backend.api.recommended_lists import LIST_PARAMETERS, restrict, with_restricted, write_list
 from backend.api.recommended_pins import ListRequest
+from backend.api.recommended_selection import Make
 from backend.api.remembered import Remembered
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
@@ -49,7 +51,9 @@ api = openapi.blueprint("recommendations", tag="shoppers")
 REMEMBERED: Final = "lookalike.remembered-users"
 """Where an app keeps what it has read of query strings: `app.extensions[REMEMBERED]`."""
 
-_LEAVE_OUT: Final = parameters.one_of("leave_out", list(LeaveOut), "of the shopper's history")
+_LEAVE_OUT: Final = parameters.one_of(
+    "leave_out", list(LeaveOut), "which products of the shopper's history are left out"
+)
 _STRATEGY: Final = parameters.one_of("strategy", list(Strategy), "how examples become queries")
 
 
@@ -57,8 +61,9 @@ _STRATEGY: Final = parameters.one_of("strategy", list(Strategy), "how examples b
     "/recommendations",
     operation_id="recommendProducts",
     description="For a shopper, a visit, or named examples, in any combination. Several tastes get "
-    "their shares of the list. Of whom nothing is known, gets what is popular and new. Images "
-    "of pending products are embedded for the request, up to five with those that are named. "
+    "their shares of the list. A shopper of whom nothing is known gets what is popular and new. "
+    "Images of pending products are embedded for the request, up to five with those that are "
+    "named by their address. "
     "Examples that cannot be used are listed in `unresolved`, images in `unresolved_images`.",
     openapi_extensions=openapi.inputs(body=RecommendationBody),
     responses={200: RecommendationAnswer, **openapi.refusals(400, 410, 413, 415, 503)},
@@ -86,7 +91,7 @@ def recommend() -> Json:
 @api.get(
     "/users/<user>/recommendations",
     operation_id="getUserRecommendations",
-    description="By what the shopper did lately: newer acts and dearer ones count more, returns "
+    description="From what the shopper did lately: newer and stronger acts count more, returns "
     "and dislikes speak against. `POST /v1/recommendations` takes a visit and examples too.",
     openapi_extensions=openapi.inputs(
         parameters.USER, _STRATEGY, _LEAVE_OUT, parameters.RESTRICTED, *LIST_PARAMETERS
@@ -141,7 +146,7 @@ def recommend_by(
     fields: Sequence[str],
     cursor: str | None = None,
     *,
-    split: ShopperSplit | None = None,
+    split: ShopperSplit = NO_SPLIT,
 ) -> Json:
     """Return the list for the shopper, the visit and the examples of a body, as JSON."""
     found = services()
@@ -150,67 +155,83 @@ def recommend_by(
         *(body.strategy, body.leave_out, body.explore),
     )
     query = continued(query, cursor, *about)
-    now = utcnow()  # a few minutes do not matter
-    with found.db.query() as reader:
-        generation, others, rules = query_product.read_others(
-            reader, found.similar.active, query.exclude, query.after
-        )
-        history = history_of(reader, user=body.user, visit=body.session, now=now)
-    tried, split = tried_generation(split or NO_SPLIT)
-    generation = tried or generation
-    named = _resolve(generation, body)
-    given = named_examples.embed(generation, body, named)
-    whole = examples.together_with(history, given.examples)
-    if not whole.likes and body.positive:
-        given.check_usable()
-    first, liked = query, [it.product_id for it in whole.likes]
+    known = _read_known(body, query, split)
+    generation, liked = known.generation, [it.product_id for it in known.history.likes]
+    first = query
     with found.db.query() as reader:
         query, same = restrict(reader, query, liked)
-        query = found.similar.ruled_by(reader, rules, generation, query, liked)
-        wanted = _wanted(body, query, whole, others, now)
-        wanted = replace(wanted, vectors=given.vectors)
-
-        def make(query: Query, shown: Collection[int]) -> List:
-            exclude = wanted.exclude.union(shown)
-            each = replace(wanted, where=query.where, exclude=exclude)
-            return _grouped(reader, generation, each, query)
-
+        query = found.similar.rules.for_list(reader, query, generation, known.rules_version, liked)
+        wanted = _wanted(body, query, known)
         listed = ListRequest(
             ListName.USER if body.user else ListName.VISIT,
             first,
             user=body.user,
             visit=body.session,
             about=about,
-            unpinnable=wanted.exclude.union(it.product_id for it in whole.examples),
-            split=split,
+            unpinnable=wanted.exclude.union(it.product_id for it in known.history.examples),
+            split=known.split,
         )
-        answer = write_list(
-            reader, generation, make, query, fields, listed, unresolved=given.unresolved
-        )
-    if given.unresolved_images is not None:
-        answer["unresolved_images"] = given.unresolved_images
+        make, unresolved = _making(reader, generation, wanted), known.given.unresolved
+        answer = write_list(reader, generation, make, query, fields, listed, unresolved=unresolved)
+    if known.given.unresolved_images is not None:
+        answer["unresolved_images"] = known.given.unresolved_images
     return with_restricted(answer, same)
 
 
-def _wanted(
-    body: RecommendationBody,
-    query: Query,
-    history: History,
-    others: Collection[int],
-    now: datetime,
-) -> Wanted:
-    """Return what the recommender is asked for; `others` are products that are left out."""
+class _Known(NamedTuple):
+    """What is known of the shopper, the visit and the examples of a body."""
+
+    generation: Generation
+    rules_version: int | None  # the newest change of a rule
+    excluded: Collection[int]  # products that the query leaves out
+    given: NamedExamples
+    history: History  # with the examples
+    split: ShopperSplit  # as it is after the generation was chosen
+    at: datetime
+
+
+def _read_known(body: RecommendationBody, query: Query, split: ShopperSplit) -> _Known:
+    """Read what is known. Raises NoExample where examples are named and none can be used."""
+    found, now = services(), utcnow()  # a few minutes do not matter
+    with found.db.query() as reader:
+        active, excluded, rules_version = query_product.read_others(
+            reader, found.similar.active, query.exclude, query.after
+        )
+        history = history_of(reader, user=body.user, visit=body.session, now=now)
+    tried, split = tried_generation(split)
+    generation = tried or active
+    given = named_examples.embed(generation, body, _resolve(generation, body))
+    whole = examples.together_with(history, given.examples)
+    if not whole.likes and body.positive:
+        given.check_usable()
+    return _Known(generation, rules_version, excluded, given, whole, split, now)
+
+
+def _wanted(body: RecommendationBody, query: Query, known: _Known) -> Wanted:
+    """Return what the recommender is asked for."""
     return Wanted(
-        history=history,
+        history=known.history,
         limit=query.limit,
         spare=POOL_TIMES if query.shaping.reorders else SPARE,
         strategy=body.strategy,
         where=query.where,
-        exclude=_left_out(history, body.leave_out).union(others),
+        exclude=_left_out(known.history, body.leave_out).union(known.excluded),
         explore=body.explore,
         seed=body.user or body.session or "",
-        now=now,
+        now=known.at,
+        vectors=known.given.vectors,
     )
+
+
+def _making(reader: Reader, generation: Generation, wanted: Wanted) -> Make:
+    """Return what makes the list for a filter, without the products that are shown."""
+
+    def make(query: Query, shown: Collection[int]) -> List:
+        exclude = wanted.exclude.union(shown)
+        each = replace(wanted, where=query.where, exclude=exclude)
+        return _grouped(reader, generation, each, query)
+
+    return make
 
 
 def _resolve(generation: Generation, body: RecommendationBody) -> Resolved:

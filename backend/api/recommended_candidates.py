@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Self, TypeAlias
 
 from backend.database.models import Generation
 from backend.database.reader import Reader
@@ -20,6 +20,9 @@ from backend.vectors import Hit
 READ_AT_ONCE: Final = 2 * MAX_LIMIT
 SPARE_ROWS: Final = 4
 """Candidates that are read beyond the length of a list: they replace those that do not pass."""
+
+Keep: TypeAlias = Callable[[Neighbour], bool]
+"""Tells whether a list may show a product, beside its filter."""
 
 
 def groups_of(reader: Reader, ids: Collection[int], query: Query) -> list[Any]:
@@ -48,27 +51,36 @@ class ListItem:
     item: Neighbour
 
 
-def read_passing(
-    reader: Reader,
-    generation: Generation,
-    chosen: Iterator[ListedProduct],
-    query: Query,
-    keep: Callable[[Neighbour], bool] | None,
-) -> Iterator[ListItem]:
-    """Yield the products of a list as SQL has them now, without those that do not pass."""
-    passes = matcher(query.where, query.schema) if query.where else None
-    for part in _in_parts(chosen, first=SPARE_ROWS + pool_of(query.limit, query.shaping)):
-        hits = [Hit(it.product_id, 0.0) for it in part]
-        ids = [it.product_id for it in part]
-        read = read_rows(reader, generation.id, ids, images=query.shows_images)
-        found = neighbours(hits, read, images=query.shows_images)
-        rows = {item.product.id: item for item in found}
-        for one in part:
-            item = rows.get(one.product_id)
-            if item is None or (passes and not passes(item.value_of)):
-                continue
-            if keep is None or keep(item):
-                yield ListItem(one, item)
+@dataclass(frozen=True, slots=True)
+class CandidateReader:
+    """Reads the candidates of one list that pass its filter and are kept by `keep`."""
+
+    reader: Reader
+    generation: Generation
+    query: Query
+    keep: Keep | None
+
+    def read(self, chosen: Iterator[ListedProduct]) -> Iterator[ListItem]:
+        """Yield those of the candidates that pass, in order, as SQL has them now."""
+        query, keep = self.query, self.keep
+        passes = matcher(query.where, query.schema) if query.where else None
+        for part in _in_parts(chosen, first=SPARE_ROWS + pool_of(query.limit, query.shaping)):
+            hits = [Hit(it.product_id, 0.0) for it in part]
+            ids = [it.product_id for it in part]
+            read = read_rows(self.reader, self.generation.id, ids, images=query.shows_images)
+            found = neighbours(hits, read, images=query.shows_images)
+            rows = {item.product.id: item for item in found}
+            for one in part:
+                item = rows.get(one.product_id)
+                if item is None or (passes and not passes(item.value_of)):
+                    continue
+                if keep is None or keep(item):
+                    yield ListItem(one, item)
+
+    def without(self, clause: str) -> Self:
+        """Return a reader whose filter lacks a clause."""
+        where = {field: it for field, it in self.query.where.items() if field != clause}
+        return replace(self, query=replace(self.query, where=where))
 
 
 def _in_parts(chosen: Iterator[ListedProduct], *, first: int) -> Iterator[list[ListedProduct]]:

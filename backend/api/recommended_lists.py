@@ -1,40 +1,34 @@
-"""Lists of recommended products as answers: filters, rules, groups, pages."""
+"""Lists of recommended products as answers in JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 from flask import g
 
 from backend.api import parameters
 from backend.api.attribute_checks import said_of_attributes
-from backend.api.context import services
 from backend.api.cursors import write_cursor
-from backend.api.recommended_candidates import ListItem, read_passing, shown_before, taken_groups
-from backend.api.recommended_pins import ListRequest, find_pins
+from backend.api.recommended_candidates import Keep, ListItem
+from backend.api.recommended_pins import ListRequest
+from backend.api.recommended_selection import Make, select_products
 from backend.api.replay import log_recommended
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.written_items import product_of_item, rules_of_item, shaped_members
 from backend.api.schemas.written_products import ProductWriter
-from backend.database.models import Generation, utcnow
+from backend.database.models import Generation
 from backend.database.reader import Reader
 from backend.events.answers import LONGEST_ID
 from backend.recommendations.listed_products import Because
 from backend.recommendations.recommend import List
 from backend.search import statements
-from backend.search.found import Neighbour
-from backend.search.grouping import with_sizes
 from backend.search.paging import Position
-from backend.search.pinning import with_pins
 from backend.search.query import Query
-from backend.search.reordering import pool_of, reordered
 from backend.search.restricting import Same, read_values, restricted
-from backend.search.shaping import has_clause
-from backend.search.stored_vectors import StoredVectors
 
 LIST_PARAMETERS: Final = (
     parameters.limit(),
@@ -63,10 +57,6 @@ def with_restricted(answer: Json, same: Same) -> Json:
     return answer
 
 
-Make: TypeAlias = Callable[[Query, Collection[int]], List]
-"""Makes the list of a query, without the products that are shown already."""
-
-
 def write_list(
     reader: Reader,
     generation: Generation,
@@ -76,16 +66,12 @@ def write_list(
     listed: ListRequest,
     *,
     unresolved: Mapping[str, str] = MappingProxyType({}),
-    keep: Callable[[Neighbour], bool] | None = None,
+    keep: Keep | None = None,
 ) -> Json:
     """Return the first products of a list that pass the filter now, as JSON."""
-    former = shown_before(query)
-    made, keep = make(query, former), _visible(query, _further(reader, query, keep))
-    pins = find_pins(reader, generation, made, query, listed, keep)
-    pinned = list(pins.values())
-    shown, dropped = _filled(reader, generation, make, made, query, former, pinned, keep)
-    shown = with_pins(pins, shown, query.limit)
-    names = _names(reader, made, shown)
+    selected = select_products(reader, generation, make, query, listed, keep)
+    shown, tastes = selected.items, selected.made.tastes
+    names = _names(reader, selected.made, shown)
     writer = ProductWriter(fields)
     answer: Json = {
         "items": [_item(one, names, writer, explain=query.explain) for one in shown],
@@ -97,10 +83,10 @@ def write_list(
         "meta": {
             "tastes": [
                 {"share": round(share, 4), "skus": [names[it] for it in members if it in names]}
-                for share, members in made.tastes
+                for share, members in tastes
             ],
             "took_ms": took_ms(),
-            **({"relaxed": dropped} if query.shaping.relax else {}),
+            **({"relaxed": selected.dropped} if query.shaping.relax else {}),
             **({"placement": query.placement.shown()} if query.placement else {}),
             **listed.split.shown(),
             **_said_of_rules(query, shown),
@@ -109,36 +95,6 @@ def write_list(
     }
     _log(answer, query, listed, shown)
     return answer
-
-
-def _filled(
-    reader: Reader,
-    generation: Generation,
-    make: Make,
-    made: List,
-    query: Query,
-    former: Collection[int],
-    pinned: Sequence[ListItem],
-    keep: Callable[[Neighbour], bool] | None,
-) -> tuple[list[ListItem], list[str]]:
-    """Return the products beside pinned ones, and the clauses that were dropped to fill the list.
-
-    A clause of `relax` is dropped while the list is too short.
-    """
-    passing = read_passing(reader, generation, made.candidates(), query, keep)
-    shown = _first(generation, passing, query, pinned)
-    dropped: list[str] = []
-    for clause in query.shaping.relax:
-        before = [*pinned, *shown]
-        if len(before) >= query.limit or not has_clause(query.where, None, clause):
-            continue
-        dropped.append(clause)
-        where = {field: it for field, it in query.where.items() if field != clause}
-        query = replace(query, where=where)
-        ids = {*former, *(one.item.product.id for one in before)}
-        passing = read_passing(reader, generation, make(query, ids).candidates(), query, keep)
-        shown += _first(generation, passing, query, before, dropped=dropped)
-    return shown, dropped
 
 
 def _names(reader: Reader, made: List, shown: Sequence[ListItem]) -> dict[int, str]:
@@ -166,31 +122,6 @@ def _said_of_rules(query: Query, shown: Sequence[ListItem]) -> Json:
     return {"rules": query.ruling.described([one.item for one in shown])}
 
 
-def _visible(
-    query: Query, keep: Callable[[Neighbour], bool] | None
-) -> Callable[[Neighbour], bool] | None:
-    """Return what tells whether a product is wanted, and no rule hides it."""
-    if not query.ruling.hides_any:
-        return keep
-    return lambda item: (keep is None or keep(item)) and not query.ruling.hides(item)
-
-
-def _further(
-    reader: Reader, query: Query, keep: Callable[[Neighbour], bool] | None
-) -> Callable[[Neighbour], bool] | None:
-    """Return what tells whether a product is wanted, and no former page has shown its group."""
-    if query.after is None:
-        return keep
-    shown, groups, group_by = query.after.shown, taken_groups(reader, query), query.shaping.group_by
-
-    def is_further(item: Neighbour) -> bool:
-        if item.product.id in shown or (group_by and item.value_of(group_by) in groups):
-            return False
-        return keep is None or keep(item)
-
-    return is_further
-
-
 def _next_cursor(
     generation: Generation, query: Query, shown: Sequence[ListItem], listed: ListRequest
 ) -> str | None:
@@ -199,51 +130,6 @@ def _next_cursor(
     position = query.after or Position(generation_id=generation.id)
     ids = [one.item.product.id for one in shown]
     return write_cursor(position.after(ids), listed.asked, *listed.about)
-
-
-def _first(
-    generation: Generation,
-    passing: Iterator[ListItem],
-    query: Query,
-    before: Sequence[ListItem],
-    *,
-    dropped: Sequence[str] = (),
-) -> list[ListItem]:
-    """Return the products of a list that follow those shown before, the first of each group.
-
-    For the order by boosts and diversity the place counts, since scores of different reasons cannot
-    be compared: from 1 for the first candidate, falling evenly to 0.
-    """
-    limit, pool = query.limit - len(before), pool_of(query.limit, query.shaping)
-    groups = {_group_of(one, query) for one in before} - {None}
-    shown = {one.item.product.id for one in before}
-    candidates = []
-    for one in passing:
-        group = _group_of(one, query)
-        if one.item.product.id not in shown and (group is None or group not in groups):
-            groups.add(group)
-            candidates.append(one)
-        if len(candidates) >= (pool if query.shaping.reorders else limit):
-            break
-    index = services().indexes.of(generation)
-    items = [one.item for one in candidates]
-    for item in items:
-        item.relaxed = tuple(dropped)
-    items = query.ruling.weighed(items)
-    places = [1 - at / pool for at in range(len(items))]
-    ordered = reordered(
-        StoredVectors(index), items, places, query.shaping, limit=limit, now=utcnow()
-    )
-    items = [item for _, item in ordered]
-    if group_by := query.shaping.group_by:
-        several = bool(generation.most_images)
-        items = with_sizes(index, items, group_by, query.where, several=several)
-    chosen = [candidates[at] for at, _ in ordered]
-    return [ListItem(one.chosen, item) for one, item in zip(chosen, items, strict=True)]
-
-
-def _group_of(one: ListItem, query: Query) -> Any:
-    return one.item.value_of(query.shaping.group_by) if query.shaping.group_by else None
 
 
 def _item(one: ListItem, names: dict[int, str], writer: ProductWriter, *, explain: bool) -> Json:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
 from backend.api.context import services
-from backend.api.recommended_candidates import ListItem, read_passing, shown_before, taken_groups
+from backend.api.recommended_candidates import (
+    CandidateReader,
+    ListItem,
+    shown_before,
+    taken_groups,
+)
 from backend.api.splitting import ShopperSplit
-from backend.database.models import Generation
-from backend.database.reader import Reader
 from backend.events.answers import ListName
 from backend.filters.matching import ValueOf, matcher
 from backend.merchandising.rule_set import Rule
@@ -51,15 +54,9 @@ class ListRequest:
     unpinnable: frozenset[int] = frozenset()
 
 
-def find_pins(
-    reader: Reader,
-    generation: Generation,
-    made: List,
-    query: Query,
-    listed: ListRequest,
-    keep: Callable[[Neighbour], bool] | None,
-) -> dict[int, ListItem]:
+def find_pins(candidates: CandidateReader, made: List, listed: ListRequest) -> dict[int, ListItem]:
     """Return the pinned products of a list, by their positions."""
+    query, generation = candidates.query, candidates.generation
     if not query.ruling.pins:
         return {}
     passes = matcher(query.where, query.schema) if query.where else None
@@ -68,34 +65,36 @@ def find_pins(
         return passes is None or passes(value_of)
 
     def find(rule: Rule, pinning: Pinning) -> Neighbour | None:
-        passing = read_passing(reader, generation, made.candidates(), query, keep)
+        passing = candidates.read(made.candidates())
         items = (one.item for one in islice(passing, MOST_LOOKED_AT))
         return next((it for it in items if rule.matches(it.value_of) and pinning.takes(it)), None)
 
-    index = services().indexes.of(generation)
+    index, before = services().indexes.of(generation), shown_before(query)
     pinning = Pinning(
         ruling=query.ruling,
-        candidates=Candidates(reader, index, generation, images=query.shows_images),
+        candidates=Candidates(candidates.reader, index, generation, images=query.shows_images),
         weighed=None,
         passes=is_wanted,
-        keeps=keep,
-        excluded={*listed.unpinnable, *shown_before(query)},
+        keeps=candidates.keep,
+        excluded={*listed.unpinnable, *before},
         limit=query.limit,
-        offset=len(shown_before(query)),
+        offset=len(before),
         group_by=query.shaping.group_by,
-        groups=list(taken_groups(reader, query)),
+        groups=list(taken_groups(candidates.reader, query)),
         find=find,
     )
     pins = pinning.run()
+    items = list(pins.values())
+    if group_by := query.shaping.group_by:
+        several = bool(generation.most_images)
+        items = with_sizes(index, items, group_by, query.where, several=several)
+    return dict(zip(pins, _as_listed(items, made, listed), strict=True))
+
+
+def _as_listed(items: Sequence[Neighbour], made: List, listed: ListRequest) -> Iterator[ListItem]:
+    """Yield pinned products as what the list has chosen, or with a reason of their own."""
     chosen = {it.product_id: it for it in made.chosen}
     reason = _REASONS.get(listed.name, Reason.POPULAR)
-    items = list(pins.values())
-    if query.shaping.group_by:
-        several = bool(generation.most_images)
-        items = with_sizes(index, items, query.shaping.group_by, query.where, several=several)
-    return {
-        position: ListItem(
-            chosen.get(it.product.id) or ListedProduct(it.product.id, 0.0, reason), it
-        )
-        for position, it in zip(pins, items, strict=True)
-    }
+    for item in items:
+        product = item.product.id
+        yield ListItem(chosen.get(product) or ListedProduct(product, 0.0, reason), item)

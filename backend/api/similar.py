@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-import structlog
 from flask import Flask, g, request
 from werkzeug.datastructures import MultiDict
 
+from backend import log_fields
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.attribute_checks import attributes_in, check_filter, said_of_attributes
@@ -338,7 +338,7 @@ def _written(
 ) -> Json:
     ours = services()
     noticed = ours.recall.notice(answer.search)
-    structlog.contextvars.bind_contextvars(filter=noticed.shape, search_mode=noticed.mode)
+    log_fields.add(filter=noticed.shape, search_mode=noticed.mode)
     is_short = len(answer.items) < query.limit
     answer.meta.update(said_of_attributes(query.where, is_short=is_short))
     answer.meta.update(asker.split.shown())

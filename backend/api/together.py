@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from flask import current_app
@@ -15,21 +15,15 @@ from backend.api import openapi, parameters
 from backend.api.attribute_checks import attributes_in
 from backend.api.context import filterable, services, this_request
 from backend.api.cursors import continued
-from backend.api.recommended_lists import (
-    LIST_PARAMETERS,
-    Make,
-    restrict,
-    with_restricted,
-    write_list,
-)
+from backend.api.recommended_candidates import Keep
+from backend.api.recommended_lists import LIST_PARAMETERS, restrict, with_restricted, write_list
 from backend.api.recommended_pins import ListRequest
+from backend.api.recommended_selection import Make
 from backend.api.remembered import Remembered
 from backend.api.schemas import Json
 from backend.api.schemas.placement import is_current
 from backend.api.schemas.query import QueryReader
-from backend.api.schemas.recommendation import (
-    RecommendationAnswer,
-)
+from backend.api.schemas.recommendation import RecommendationAnswer
 from backend.api.schemas.similar_requests import read_query
 from backend.api.scopes import requires_scope
 from backend.api.splitting import NOBODY, Asker, asker_of, tried_generation
@@ -45,7 +39,6 @@ from backend.recommendations.listed_products import ListedProduct
 from backend.recommendations.recommend import List
 from backend.recommendations.relations import Related
 from backend.search import query_product, query_vectors
-from backend.search.found import Neighbour
 from backend.search.paging import Position
 from backend.search.query import Query
 from backend.search.query_product import QueryProduct
@@ -152,13 +145,14 @@ def _find_together(
     about = (name, complementary)
     query = continued(query, cursor, *about)
     tried, split = tried_generation(asker.split)
-    product, generation, vector, rules = _asked(reader, sku, query.exclude, tried)
+    about_it = _read_about(reader, sku, query.exclude, tried)
+    id_, generation = about_it.id, about_it.generation
     if query.after is not None and query.after.generation_id != generation.id:
         raise CursorExpired
     first = query
-    query, same = restrict(reader, query, product[:1])
-    query = found.similar.ruled_by(reader, rules, generation, query, product[:1])
-    related = found.together.of(reader, product[0], generation, vector, exclude=product[1:])
+    query, same = restrict(reader, query, [id_])
+    query = found.similar.rules.for_list(reader, query, generation, about_it.rules_version, [id_])
+    related = found.together.of(reader, id_, generation, about_it.vector, exclude=about_it.excluded)
     listed = ListRequest(
         ListName.TOGETHER,
         first,
@@ -166,41 +160,43 @@ def _find_together(
         visit=asker.visit,
         about=about,
         split=split,
-        unpinnable=frozenset(product),
+        unpinnable=frozenset([id_, *about_it.excluded]),
     )
     if complementary:
         with found.db.read() as session:
-            category = category_of(session, product[0])
-        make, keep = (
-            _completing(product, category, generation, vector, related),
-            _is_other(category),
-        )
+            category = category_of(session, id_)
+        make, keep = _completing(about_it, category, related), _is_other(category)
         answer = write_list(reader, generation, make, query, fields, listed, keep=keep)
     else:
-        made = List(chosen=related, tastes=[], skus={product[0]: name})
+        made = List(chosen=related, tastes=[], skus={id_: name})
         answer = write_list(reader, generation, lambda *_: made, query, fields, listed)
     return with_restricted(answer, same)
 
 
-def _completing(
-    product: Sequence[int],
-    category: Category,
-    generation: Generation,
-    vector: Any,
-    related: Related,
-) -> Make:
-    """Return what lists what completes a product: by acts, then by categories, then by looks alone.
+class _About(NamedTuple):
+    """What is known of the product that a list is about."""
 
-    `product` holds its id, then those to exclude.
-    """
+    id: int
+    excluded: list[int]  # ids of products that are left out beside it
+    generation: Generation
+    vector: Any  # None: it has none yet
+    rules_version: int | None  # the newest change of a rule
+
+
+def _completing(about: _About, category: Category, related: Related) -> Make:
+    """Return what makes a list of other kinds: by acts, then categories, then looks alone."""
 
     def make(query: Query, shown: Collection[int]) -> List:
         def by_category() -> Sequence[ListedProduct]:
-            if vector is None:
+            if about.vector is None:
                 return ()
-            exclude = [*product[1:], *shown]
             return services().complementary.of(
-                product[0], category, generation, vector, where=query.where, exclude=exclude
+                about.id,
+                category,
+                about.generation,
+                about.vector,
+                where=query.where,
+                exclude=[*about.excluded, *shown],
             )
 
         return List(chosen=(), tastes=[], rest=lambda: before_looks(related, by_category))
@@ -208,29 +204,29 @@ def _completing(
     return make
 
 
-def _is_other(category: Category) -> Callable[[Neighbour], bool]:
+def _is_other(category: Category) -> Keep:
     return lambda item: category.is_other({level: getattr(item.product, level) for level in LEVELS})
 
 
-def _asked(
+def _read_about(
     reader: Reader, sku: str, exclude: Sequence[str], tried: Generation | None
-) -> tuple[list[int], Generation, Any, int | None]:
-    """Return the ids of the product and of those to exclude, generation, vector, and rules.
+) -> _About:
+    """Read a product in the generation that is tried, or in the active one.
 
-    The rules are those of the newest change, by its number. The generation is the active one unless
-    another one is `tried`.
+    `exclude` holds skus. Raises UnknownProduct, NoGeneration.
     """
     found = services()
     try:
         product = _read_product(reader, sku, exclude, tried)
+        [id_, *excluded] = product.exclude
         vector = query_vectors.vector_of(product)
-        return product.exclude, product.generation, vector, product.rules_version
+        return _About(id_, excluded, product.generation, vector, product.rules_version)
     except NotSearchable:
         with found.db.read() as session:
             generation = tried or generations.active(session)
             own = _ids(session, [sku])
-            ids = [*own, *(_ids(session, exclude) - own)]
-        return ids, generation, None, newest_change(reader)
+            [id_, *excluded] = [*own, *(_ids(session, exclude) - own)]
+        return _About(id_, excluded, generation, None, newest_change(reader))
 
 
 def _read_product(

@@ -86,7 +86,7 @@ def _write(name: ListName, choose: Callable[[Reader, datetime, int], list[Listed
         generation, others, rules = query_product.read_others(
             connection, found.similar.active, query.exclude, query.after
         )
-        query = found.similar.ruled_by(connection, rules, generation, query, ())
+        query = found.similar.rules.for_list(connection, query, generation, rules)
         excluded = frozenset(others)
         is_short = query.where or query.shaping != Shaping() or query.ruling.rules
         before = len(shown_before(query))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, TypeAlias
@@ -83,11 +82,13 @@ ImageUri: TypeAlias = Annotated[
 
 
 def _read_upload(text: Any) -> Any:
+    if text is None:
+        return None
     if not isinstance(text, str):
-        return text
+        raise ValueError("must be the file in base64, as a string")
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ValueError(f"must be the file in base64: {error}") from None
 
 

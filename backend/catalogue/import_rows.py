@@ -33,6 +33,9 @@ _ROW_BYTES: Final = 4_096
 
 _SHORTENED: Final = re.compile(r"[0-9]([.,][0-9]+)?[Ee]\+[0-9]+")
 _LIKE_A_NUMBER: Final = "probably a number that a spreadsheet has shortened"
+_POINT_ZERO: Final = ".0"
+_WITH_DECIMALS: Final = re.compile(r"[0-9]+\.0")
+_LIKE_A_FLOAT: Final = "probably a whole number that a program has written with decimals"
 
 _KINDS: Final[Mapping[str, WarningKind]] = {
     "price": WarningKind.PRICE,
@@ -94,13 +97,16 @@ def check_row(row: FeedRow) -> CheckedRow:
     and whose availability cannot be read is not in stock. Raises InvalidProduct for a wrong sku.
     """
     draft = _checked_draft(row) if row.is_checked else None
-    if draft and row.further is None and not row.warnings:
+    is_plain = draft and row.further is None and not row.warnings
+    if draft and is_plain and not draft.sku.endswith(_POINT_ZERO):
         return CheckedRow(lines=(row.line,), draft=draft, image=row.image, warnings=())
     draft, wrong = (draft, []) if draft else _parse({**row.fields, "sku": row.sku})
     further, wrong_images = _check_further(row.further)
     warnings = [*row.warnings, *wrong, *wrong_images]
     if _SHORTENED.fullmatch(draft.sku):
         warnings.append(RowWarning(WarningKind.SKU, f"the sku {draft.sku}: {_LIKE_A_NUMBER}"))
+    if draft.sku.endswith(_POINT_ZERO) and _WITH_DECIMALS.fullmatch(draft.sku):
+        warnings.append(RowWarning(WarningKind.SKU, f"the sku {draft.sku}: {_LIKE_A_FLOAT}"))
     if "in_stock" not in draft.values and any(
         kind_of(warning) is WarningKind.AVAILABILITY for warning in warnings
     ):

@@ -13,9 +13,10 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from backend import queue
+from backend.catalogue import ordered_products
 from backend.catalogue.draft_images import NO_IMAGE, ImageRef
 from backend.catalogue.drafts import FIELDS, Draft, parse
-from backend.catalogue.filter_sql import conditions
+from backend.catalogue.ordered_products import Place
 from backend.catalogue.save_products import PRODUCTS, Outcome, Saved, save
 from backend.catalogue.skus import is_sku, normalise
 from backend.database.models import Product, ProductImage, utcnow
@@ -141,14 +142,8 @@ def page(
 
     Raises InvalidFilter for a field or value in `where` that cannot be compared.
     """
-    wanted = (
-        select(Product)
-        .where(Product.id > after_id, Product.removed_at.is_(None), *also)
-        .where(*conditions(session, where or {}))
-        .order_by(Product.id)
-        .limit(limit)
-    )
-    return session.scalars(wanted).all()
+    after = Place(id=after_id)
+    return ordered_products.page(session, limit=limit, after=after, where=where, also=also)
 
 
 def possible_skus(skus: Sequence[str]) -> list[str]:

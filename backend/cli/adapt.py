@@ -21,17 +21,17 @@ def adapt(
         bool,
         typer.Option(
             "--features",
-            help="First embed again the images of which an earlier release has kept too little.",
+            help="First embed again the images for which an earlier release stored too little.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fit the embedder's statistics to this shop, and re-index if its own labels say it is better.
+    """Adapt the embedder to this shop, and re-index if the shop's labels say that it is better.
 
-    The features that are kept of each image are used: no image is opened and no network runs, but
-    with `--features`. That goes on where it was interrupted, and a server may run meanwhile.
-    Variants (`group_id` in the feed) show which differences to ignore. The figures are of products
-    whose groups were not fitted on. See docs/adaptation.md.
+    Statistics are fitted to the stored features of images, the names and the variants (`group_id`).
+    No image is opened and no network runs, except with `--features`, which embeds images again; it
+    goes on where it was interrupted, and a server may run meanwhile. The figures are of products
+    whose names and groups were not fitted on. See docs/adaptation.md.
     """
     with services() as found:
         completed = _complete_features(found) if features else {}

@@ -40,9 +40,8 @@ CataloguePath = Annotated[
     Path,
     typer.Argument(
         metavar="PATH",
-        help="A folder or zip with styles.csv and images/, any CSV, JSON Lines or Parquet file, an "
-        "XML feed of Google or Facebook, or the folder of FashionMNIST or of DeepFashion's "
-        "benchmark.",
+        help="A CSV, JSON, XML, Excel (.xlsx) or Parquet file, or a folder or zip with one and "
+        "its images. docs/catalogues.md lists all kinds.",
         show_default=False,
     ),
 ]

@@ -49,7 +49,7 @@ def put(
     ] = None,
     against: Annotated[str | None, typer.Option(help="The placement that is tried.")] = None,
     generation: Annotated[int | None, typer.Option(help="Or the generation that is tried.")] = None,
-    share: Annotated[float, typer.Option(help="Of the shoppers who get what is tried.")] = 0.5,
+    share: Annotated[float, typer.Option(help="The share of shoppers who get it.")] = 0.5,
     as_json: AsJson = False,
 ) -> None:
     """Start an experiment, or change the share of a running one; it acts at once."""

@@ -143,4 +143,5 @@ def _show(made: ListExport, *, is_resumed: bool, seconds: float, as_json: bool) 
         return
     out.print(escape(f"{now.lists:,} lists of {now.products:,} products: {made.path}"))
     for code, count in sorted(now.without.items()):
-        out.print(escape(f"{count:,} products have no list: {code}"))
+        have = "product has" if count == 1 else "products have"
+        out.print(escape(f"{count:,} {have} no list: {code}"))

@@ -21,7 +21,9 @@ def index(
     as_json: AsJson = False,
     renew: Annotated[
         bool,
-        typer.Option("--renew", help="First request images again whose decoding has changed."),
+        typer.Option(
+            "--renew", help="First embed images again whose colours are read otherwise now."
+        ),
     ] = False,
 ) -> None:
     """Embed every image and write every point, until nothing is pending.

@@ -11,7 +11,9 @@ from rich.table import Table
 
 from backend.cli.common import AsJson, minute, out, print_json, services
 
-placements = typer.Typer(help="Named sets of defaults of lists.", no_args_is_help=True)
+placements = typer.Typer(
+    help="Named defaults for lists, such as those of a product page.", no_args_is_help=True
+)
 
 BY: Final = "command"
 """Who has made a change, in the history."""

@@ -39,7 +39,7 @@ Umap = Annotated[
     bool | None,
     typer.Option(
         "--umap/--no-umap",
-        help="Also draw a map by neighbours: a minute. Default: if umap-learn is installed.",
+        help="Also draw a UMAP map, in about a minute. Default: if umap-learn is installed.",
     ),
 ]
 

@@ -15,7 +15,7 @@ from backend.cli.common import AsJson, out, print_json, services
 if TYPE_CHECKING:
     from backend.events.outcomes import ListOutcome
 
-report = typer.Typer(help="What became of what was listed.", no_args_is_help=True)
+report = typer.Typer(help="What shoppers did with the products of lists.", no_args_is_help=True)
 
 
 class By(StrEnum):
@@ -41,8 +41,8 @@ WIDE: Final = 100
 """Columns of a terminal that leaves room between those of the table."""
 
 SHARES: Final = (
-    "Beside clicks stands the click-through, beside carts the add-to-cart: shares of the "
-    "impressions, with their 95% intervals."
+    "The percentages are shares of the impressions, with their 95% intervals: click-through under "
+    "clicks, add-to-cart under carts."
 )
 DEFAULT = (By.LIST, By.REASON, By.GENERATION)
 

@@ -20,13 +20,17 @@ def words(
             "write the file that ships with the embedder.",
         ),
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Store it even where it is not better.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Learn from names and labels what words look like, for queries such as `red floral dress`.
 
     It needs the extra `text`, and products that are indexed: no image is opened. What is learnt
     holds for the active generation, and a running server uses it from the next query. The figures
-    are of products that were left out.
+    are of products that were left out. It is stored if more of their names find their product than
+    by what is in use.
     """
     from backend.embedders import minilm
     from backend.lab.training.word_run import learn_shipped, learn_words
@@ -39,9 +43,21 @@ def words(
             file = learn_shipped(found.db, model.encode, report=report)
             quality: dict[str, Any] = {"file": str(file), "bytes": file.stat().st_size}
         else:
-            quality = learn_words(found.db, model.encode, recipe=recipe, report=report)
+            quality = learn_words(found.db, model.encode, recipe=recipe, force=force, report=report)
     if as_json:
         print_json(quality)
         return
+    _print(quality)
+
+
+def _print(quality: dict[str, Any]) -> None:
+    """Print each figure, with the one before in brackets, and what has become of it."""
+    before = quality.pop("before", {})
+    kept = quality.pop("kept", None)
     for name, value in quality.items():
-        out.print(f"{name}: {value}", highlight=False)
+        was = f" (before: {before[name]})" if name in before and name != "queries" else ""
+        out.print(f"{name}: {value}{was}", highlight=False)
+    if kept:
+        out.print("It is stored, and a running server uses it from the next query.")
+    elif kept is not None:
+        out.print("It is no better than what is in use, which stays; --force stores it.")

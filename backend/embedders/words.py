@@ -80,6 +80,7 @@ class Alignment:
     def project(self, sentences: FloatArray, texts: Sequence[str]) -> FloatArray:
         """Return the vectors of texts, whose sentences MiniLM has embedded: (n, size), length 1.
 
+        A text of which nothing is known may have the length 0.
         Sentences have no dimension where `reads_sentences` is false.
         """
         read = sentences if self.reads_sentences else sentences[:, :0]
@@ -89,7 +90,8 @@ class Alignment:
         found = units @ self.output.astype(np.float32).T + self.output_bias
         if self.class_sentences.size:
             found += self._share_classes(sentences)
-        vectors: FloatArray = found / np.linalg.norm(found, axis=1, keepdims=True)
+        lengths = np.linalg.norm(found, axis=1, keepdims=True)
+        vectors: FloatArray = found / np.maximum(lengths, np.float32(1e-30))
         return vectors
 
     def to_bytes(self) -> bytes:

@@ -88,12 +88,18 @@ def _check_condition(field: str, kind: Kind, condition: Condition) -> None:
         raise _invalid(field, f"{EXPECTED[kind]}, and no range", got="a range")
     for value in (*condition.any_of, *condition.none_of):
         if not accepts(kind, value):
-            raise _invalid(field, EXPECTED[kind], got=repr(value))
+            raise _invalid(field, _expected(kind, value), got=repr(value))
     for bound in bounds.values():
         if not accepts("float", bound):
             raise _invalid(field, EXPECTED["float"], got=repr(bound))
         if kind == "integer" and abs(bound) > EXACT_IN_FLOAT:
             raise _invalid(field, "a bound between -2**53 and 2**53", got=repr(bound))
+
+
+def _expected(kind: Kind, value: object) -> str:
+    if isinstance(value, str) and not is_text(value):
+        return "text without halves of surrogate pairs, which are no characters"
+    return EXPECTED[kind]
 
 
 def bounds_of(condition: Condition) -> dict[str, float]:

@@ -67,9 +67,8 @@ def store_most_images(session: Session, generation_id: int, *, most: int) -> Non
 
 def blocks_of(generation: Generation) -> tuple[Block, ...] | None:
     """Return the blocks of a generation's vectors, () if there are none, None if unknown."""
-    if generation.blocks is None:
-        return None
-    return tuple(Block(*block) for block in generation.blocks)
+    blocks = generation.blocks
+    return None if blocks is None else tuple([Block(*block) for block in blocks])
 
 
 def store_blocks(db: Database, generation: Generation, blocks: Sequence[Block]) -> None:

@@ -27,6 +27,9 @@ from backend.merchandising.placements import NAME
 MOST: Final = 100
 """Experiments of one shop."""
 
+LARGEST_ID: Final = 2**63 - 1
+"""The largest number of a row that every database can hold."""
+
 
 class Arm(StrEnum):
     """Which half of an experiment a shopper is in."""
@@ -120,7 +123,7 @@ def put(session: Session, name: str, wanted: ExperimentPlan) -> tuple[Experiment
     is_new = found is None
     if found is None:
         if len(listed(session)) >= MOST:
-            raise InvalidExperiment(f"there may be {MOST} experiments")
+            raise InvalidExperiment(f"there are {MOST} experiments, and more are not allowed")
         found = Experiment(
             name=name,
             placement=wanted.placement,
@@ -131,7 +134,9 @@ def put(session: Session, name: str, wanted: ExperimentPlan) -> tuple[Experiment
         session.add(found)
     tried = (found.placement, found.against, found.generation_id)
     if tried != (wanted.placement, wanted.against, wanted.generation_id):
-        raise InvalidExperiment("an experiment keeps what it tries; give the new one another name")
+        raise InvalidExperiment(
+            "what an experiment tries cannot be changed; give the new one another name"
+        )
     found.share, found.state = wanted.share, wanted.state.value
     is_running = wanted.state is ExperimentState.RUNNING
     found.reason = None if is_running else (found.reason or "stopped by an operator")
@@ -173,11 +178,13 @@ def _check(session: Session, name: str, wanted: ExperimentPlan) -> None:
     if not re.fullmatch(NAME, name):
         raise InvalidExperiment("the name of an experiment has 1 to 64 of: letters, digits, . _ -")
     if not 0 < wanted.share < 1:
-        raise InvalidExperiment("share: between 0 and 1, both left out")
+        raise InvalidExperiment("share: must be above 0 and below 1")
     if (wanted.against is None) == (wanted.generation_id is None):
-        raise InvalidExperiment("name either the placement `against`, or a generation")
+        raise InvalidExperiment("give either the placement `against` or a generation")
+    if wanted.generation_id is not None and wanted.generation_id > LARGEST_ID:
+        raise InvalidExperiment(f"generation: the number is above {LARGEST_ID}")
     if wanted.against is not None and wanted.placement in {None, wanted.against}:
-        raise InvalidExperiment("placement: name the one that requests name, not the other one")
+        raise InvalidExperiment("placement: give the one that requests name; it is not `against`")
     if wanted.state is ExperimentState.RUNNING:
         _check_running(session, name, wanted)
 

@@ -77,7 +77,7 @@ def put(
     is_new, is_changed = found is None, found is None or found.settings != settings
     if found is None:
         if len(listed(session)) >= MOST:
-            raise InvalidPlacement(f"there may be {MOST} placements")
+            raise InvalidPlacement(f"there are {MOST} placements, and more are not allowed")
         found = Placement(name=name, settings=dict(settings), version=1)
         session.add(found)
     elif is_changed:

@@ -49,7 +49,7 @@ def create(session: Session, settings: Mapping[str, Any], *, by: str | None) -> 
     """Store a new rule; raises InvalidRule when there are too many."""
     lock(session)
     if (session.scalar(select(func.count()).select_from(RuleRow)) or 0) >= MOST:
-        raise InvalidRule(f"there may be {MOST} rules")
+        raise InvalidRule(f"there are {MOST} rules, and more are not allowed")
     now = clock.now(session)
     made = RuleRow(settings=dict(settings), version=1, created_at=now, updated_at=now)
     session.add(made)

@@ -23,6 +23,7 @@ from backend.search.query import Answer, Query
 from backend.search.reasons import LOOKED_AT
 from backend.search.recall_monitor import Search
 from backend.search.reordering import pool_of, reordered
+from backend.search.selection import Selection
 from backend.search.shaping import MIN_MATCH, MIN_SCORE, has_clause
 from backend.search.stored_vectors import StoredVectors
 from backend.vectors import SearchMode, VectorIndex
@@ -103,7 +104,7 @@ class ListSearch:
     ) -> Collecting:
         """Return the search for what the list shows beside pinned products and those of `before`.
 
-        `chosen_by` and `walk` are as Collecting takes them.
+        `chosen_by` is as Selection takes it, `walk` as Collecting does.
         """
         query = self.query
         shown = [*self.pins.values(), *before]
@@ -115,17 +116,20 @@ class ListSearch:
             mode=mode,
         )
         groups = [value for item in shown if (value := self._group_of(item)) is not None]
-        return Collecting(
-            search,
-            limit=pool_of(self._places, query.shaping),
-            min_score=self.weighed.cosine_of(self._least_score()),
-            passes=row_matcher(query.where, query.schema),
+        selection = Selection(
+            pool_of(self._places, query.shaping),
+            row_matcher(query.where, query.schema),
             group_by=query.shaping.group_by,
             taken=[*self.taken, *groups],
-            is_pool=query.shaping.reorders,
             hiding=query.ruling if query.ruling.hides_any else None,
-            shown=query.after.shown if query.after else (),
             chosen_by=chosen_by,
+        )
+        return Collecting(
+            search,
+            selection,
+            min_score=self.weighed.cosine_of(self._least_score()),
+            is_pool=query.shaping.reorders,
+            shown=query.after.shown if query.after else (),
             walk=walk,
         )
 
@@ -165,7 +169,7 @@ class ListSearch:
             meta["min_match_score"] = None if curve is None else curve.score_of(query.min_match)
         if query.placement:
             meta["placement"] = query.placement.shown()
-        has_more = found.has_more or len(found.items) > len(items)
+        has_more = found.has_more or len(found.selection.items) > len(items)
         answer = Answer(
             items=items, generation=generation, meta=meta, search=found.search, has_more=has_more
         )
@@ -215,7 +219,7 @@ class ListSearch:
         images, digests = query.shows_images, query.needs_vectors
         collect(self.connection, self.index, [found], {}, images=images, digests=digests)
         more = relaxed._finish_items(found, [], limit=query.limit)
-        return more, found.has_more or len(found.items) > len(more)
+        return more, found.has_more or len(found.selection.items) > len(more)
 
     def _finish_items(
         self, found: Collecting, pinned: list[Neighbour], *, limit: int
@@ -231,22 +235,26 @@ class ListSearch:
 
     def _choose(self, vectors: StoredVectors, found: Collecting, *, limit: int) -> list[Neighbour]:
         """Return what was found in the order of the list, with all that it shows."""
-        query, items = self.query, found.items
+        query, selection = self.query, found.selection
+        items = selection.items
         if self.weighed.factor != 1:
             for item in items:
                 item.score = self.weighed.score_of(item.score)
         items = query.ruling.weighed(items)
-        scores = [item.score for item in items]
-        ordered = reordered(vectors, items, scores, query.shaping, limit=limit, now=utcnow())
-        items = [item for _, item in ordered]
-        if found.chosen_by is None:
+        if query.shaping.reorders:
+            scores = [item.score for item in items]
+            ordered = reordered(vectors, items, scores, query.shaping, limit=limit, now=utcnow())
+            items = [item for _, item in ordered]
+        else:
+            items = items[:limit]
+        if selection.chosen_by is None:
             return items
         images, ids = query.shows_images, [item.product.id for item in items]
         rows = read_rows(
             self.connection, self.generation.id, ids, images=images, digests=query.explain
         )
         whole = complete(items, rows, images=images)
-        return [it for it in whole if found.passes is None or found.passes(it.product)]
+        return [it for it in whole if selection.passes is None or selection.passes(it.product)]
 
     def _describe(self, vectors: StoredVectors, items: list[Neighbour]) -> None:
         if not items:
@@ -257,9 +265,8 @@ class ListSearch:
             with_sizes(self.index, items, group_by, query.where, several=several)
         curve = self._curve
         if curve is not None:
-            matches = curve.matches([item.score for item in items]).tolist()
-            for item, match in zip(items, matches, strict=True):
-                item.match = match
+            for item in items:
+                item.match = curve.match_of(item.score)
         if query.explain:
             explain(vectors, self.weighed, items)
 

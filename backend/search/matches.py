@@ -8,6 +8,7 @@ it: they are 0.5 at a score and 0.99 a little above, with a long slope below.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -72,13 +73,22 @@ class MatchCurve:
         found: Numbers = np.interp(scores, *self._points)
         return found
 
+    def match_of(self, score: float) -> float:
+        """Return the share at one score; for a few of them, an array takes longer."""
+        scores, shares = self._points
+        at = bisect_right(scores, score) - 1
+        if at < 0 or at == len(scores) - 1:
+            return shares[max(at, 0)]
+        slope = (shares[at + 1] - shares[at]) / (scores[at + 1] - scores[at])
+        return slope * (score - scores[at]) + shares[at]
+
     @cached_property
-    def _points(self) -> tuple[Numbers, Numbers]:
-        return np.array([-1.0, *self.scores]), np.array([0.0, *self.shares])
+    def _points(self) -> tuple[list[float], list[float]]:
+        return [-1.0, *self.scores], [0.0, *self.shares]
 
     def score_of(self, match: float) -> float:
         """Return the lowest score with at least this share, UNREACHED if no score has it."""
-        scores, shares = [-1.0, *self.scores], [0.0, *self.shares]
+        scores, shares = self._points
         for at, share in enumerate(shares):
             if share >= match:
                 if at == 0:

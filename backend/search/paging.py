@@ -80,10 +80,10 @@ def to_bytes(position: Position) -> bytes:
     before = 0
     for id_ in sorted(position.shown):
         distance, before = id_ - before, id_
-        if distance < 128:
-            packed.append(distance)
-        else:
-            _write(packed, distance)
+        while distance > 127:  # as `_write` does, without a call for each product
+            packed.append(128 | distance & 127)
+            distance >>= 7
+        packed.append(distance)
     return bytes(packed)
 
 

@@ -31,6 +31,7 @@ from backend.search.found import (
 from backend.search.judging import ByValues
 from backend.search.recall_monitor import Search
 from backend.search.ruling import Ruling, Unpinned
+from backend.search.selection import Selection
 from backend.search.statements import read_json
 from backend.search.stored_vectors import StoredVectors, has_vector
 from backend.vectors import Hit, Vector, VectorIndex
@@ -221,17 +222,15 @@ def nearest_that_passes(
             exclude=tuple(pinning.excluded),
             mode=index.search_mode(both),
         )
-        found = Collecting(
-            search,
-            limit=1,
-            min_score=None,
-            passes=ByValues({*columns_of(both), "in_stock"}, passes),
+        selection = Selection(
+            1,
+            ByValues({*columns_of(both), "in_stock"}, passes),
             group_by=pinning.group_by,
             taken=pinning.groups,
             hiding=pinning.ruling if pinning.ruling.hides_any else None,
         )
-        collect(connection, index, [found], {}, images=images)
-        return next((replace(it, score=weighed.score_of(it.score)) for it in found.items), None)
+        collect(connection, index, [Collecting(search, selection)], {}, images=images)
+        return next((replace(it, score=weighed.score_of(it.score)) for it in selection.items), None)
 
     return find
 

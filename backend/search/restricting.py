@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from backend.database.reader import Reader
 from backend.filters import Condition, Where
 from backend.search import statements
+from backend.search.query import Answer, Query
 
 Same: TypeAlias = Mapping[str, tuple[str, ...]]
 """Field -> the values that are allowed; empty where none of the products asked about has one."""
@@ -28,6 +29,21 @@ def values_of(row: Any, fields: Sequence[str]) -> Same:
     """Return the values that one product has in these columns, by its row."""
     found = {field: getattr(row, field) for field in fields}
     return {field: () if it is None else (it,) for field, it in found.items()}
+
+
+def restrict(query: Query, row: Any) -> tuple[Query, Same]:
+    """Return the query with the filter for products like one, by its row, and what that demands."""
+    fields = query.shaping.restrict
+    if not fields:
+        return query, {}
+    same = values_of(row, fields)
+    return replace(query, where=restricted(query.where, same)), same
+
+
+def say_restricted(answer: Answer, same: Same) -> None:
+    """Note in an answer what `restrict` has demanded."""
+    if same:
+        answer.meta["restricted"] = {field: list(values) for field, values in same.items()}
 
 
 def restricted(where: Where, same: Same) -> Where:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from backend.database.engine import Database
-from backend.database.models import Generation, utcnow
+from backend.database.models import Generation
 from backend.database.reader import Reader
 from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema
-from backend.merchandising.rule_set import ActiveRules, newest_change
 from backend.search.answering import ListSearch
-from backend.search.collecting import Collecting, collect
-from backend.search.found import Rows
+from backend.search.collecting import collect
+from backend.search.list_rules import ListRules
 from backend.search.paging import Basis, Position
 from backend.search.pinning import Candidates
 from backend.search.query import Answer, Query
@@ -30,27 +28,12 @@ from backend.search.query_product import (
 from backend.search.query_text import TextVector
 from backend.search.query_vectors import vector_of
 from backend.search.reasons import explain_list
-from backend.search.restricting import Same, restricted, values_of
-from backend.search.ruling import Ruling, rulings
+from backend.search.restricting import restrict, say_restricted
+from backend.search.similar_batch import SimilarBatch
 from backend.search.weighing import Weighing
-from backend.vectors import SearchMode, Vector, VectorIndex
-
-TOGETHER: Final = 32
-"""Products of a batch whose neighbours are read in one statement. Between two such parts, other
-requests have their turn."""
-
+from backend.vectors import Vector, VectorIndex
 
 Found = TypeVar("Found")
-
-
-@dataclass(slots=True)
-class _UnderWay:
-    """One list of a batch, while all of them are searched."""
-
-    asked: QueryProduct
-    search: ListSearch
-    found: Collecting
-    same: Same
 
 
 class SimilarProducts:
@@ -71,7 +54,7 @@ class SimilarProducts:
         self._index_of = index_of
         self._weighing = Weighing(db, encode_text)
         self.active = ActiveGeneration(db)
-        self.rules = ActiveRules(db, schema)
+        self.rules = ListRules(db, schema)
 
     def to_product(self, sku: str, query: Query) -> Answer:
         """Return what looks like a product of the catalogue, the product itself left out.
@@ -121,14 +104,14 @@ class SimilarProducts:
         with self._db.query() as connection:
             asked = self._read(connection, sku, query)
             basis, generation, exclude = _basis_of(asked), asked.generation, asked.exclude
-            query, same = _restrict(query, asked)
-            [query] = self._ruled(connection, generation, query, asked.rules_version, [asked])
+            query, same = restrict(query, asked.row)
+            [query] = self.rules.for_products(connection, query, [asked])
             if query.text is None:
                 answer = self._search(connection, generation, basis, query, exclude, asked.row)
         if query.text is not None:
             answer = self._encode_and_search(generation, basis, query, exclude, asked.row)
         answer.meta["query_state"] = asked.state._value_
-        _say_restricted(answer, same)
+        say_restricted(answer, same)
         return answer
 
     def _read(self, connection: Reader, sku: str, query: Query) -> QueryProduct:
@@ -148,15 +131,14 @@ class SimilarProducts:
 
     def _needs_product(self, query: Query) -> bool:
         """Tell whether the query product is looked at, as far as the rules are known."""
-        rules = self.rules.last if query.rules is None else query.rules
-        return query.needs_product or rules.has_conditions
+        return query.needs_product or self.rules.may_have_conditions(query)
 
     def _to_image(
         self, encode: Callable[[Generation, bytes], Vector], image: bytes, query: Query
     ) -> Answer:
         with self._db.query() as connection:
             generation, exclude, version = read_others(connection, self.active, query.exclude)
-            [query] = self._ruled(connection, generation, query, version)
+            query = self.rules.for_list(connection, query, generation, version)
         basis = Basis(vector=encode(generation, image))
         return self._encode_and_search(generation, basis, query, exclude)
 
@@ -165,7 +147,7 @@ class SimilarProducts:
             generation, exclude, version = read_others(
                 connection, self.active, query.exclude, query.after
             )
-            [query] = self._ruled(connection, generation, query, version)
+            query = self.rules.for_list(connection, query, generation, version)
         return self._encode_and_search(generation, Basis(), query, exclude)
 
     def _encode_and_search(
@@ -199,7 +181,8 @@ class SimilarProducts:
         index = self._index_of(generation)
         search = ListSearch(connection, index, generation, weighed, query, exclude)
         search.read_taken_groups()
-        search.find_pins(Candidates(connection, index, generation, images=query.shows_images))
+        if query.ruling.pins:
+            search.find_pins(Candidates(connection, index, generation, images=query.shows_images))
         mode = index.search_mode(query.where)
         found = search.begin(mode, chosen_by=query.chosen_by, walk=search.walk)
         images, digests = query.shows_images, query.needs_vectors
@@ -231,113 +214,14 @@ class SimilarProducts:
                 position=query.after,
                 whole=self._needs_product(query),
             )
-            index = self._index_of(generation)
-            mode = index.search_mode(query.where)
-            rows: dict[int, Rows] = {}
-            answers: list[Answer | LookalikeError] = []
-            for start in range(0, len(asked), TOGETHER):
-                part = asked[start : start + TOGETHER]
-                answers += self._answer_part(connection, index, part, query, mode, rows)
-        return answers
-
-    def _answer_part(
-        self,
-        connection: Reader,
-        index: VectorIndex,
-        part: Sequence[QueryProduct | LookalikeError],
-        query: Query,
-        mode: SearchMode,
-        rows: dict[int, Rows],
-    ) -> list[Answer | LookalikeError]:
-        """Answer some products of a batch; `rows` are those of products that were read before."""
-        asked = [one for one in part if isinstance(one, QueryProduct)]
-        under_way = self._begin_each(connection, index, asked, query, mode)
-        searches = [one.found for one in under_way]
-        digests = query.needs_vectors
-        collect(connection, index, searches, rows, images=query.shows_images, digests=digests)
-        answers = map(_finish, under_way)
-        return [next(answers) if isinstance(one, QueryProduct) else one for one in part]
-
-    def _begin_each(
-        self,
-        connection: Reader,
-        index: VectorIndex,
-        asked: Sequence[QueryProduct],
-        query: Query,
-        mode: SearchMode,
-    ) -> list[_UnderWay]:
-        """Return a search for each product of a batch; `mode` is for those without `restrict`."""
-        under_way: list[_UnderWay] = []
-        ruled = self._ruled_each(connection, index, asked, query)
-        for one, (its_query, candidates) in zip(asked, ruled, strict=True):
-            own, same = _restrict(its_query, one)
-            weighed = self._weighing.weigh(one.generation, query, vector_of(one))
-            search = ListSearch(connection, index, one.generation, weighed, own, one.exclude)
-            search.find_pins(candidates)
-            found = search.begin(index.search_mode(own.where) if same else mode)
-            under_way.append(_UnderWay(one, search, found, same))
-        return under_way
-
-    def _ruled(
-        self,
-        connection: Reader,
-        generation: Generation,
-        query: Query,
-        version: int | None,
-        asked: Sequence[QueryProduct] = (),
-        *,
-        about: Sequence[Sequence[int]] | None = None,
-    ) -> list[Query]:
-        """Return the query for each of several lists, with the rules that hold for it.
-
-        Each list is about one product of `asked`, or about the products that `rulings` takes as
-        `about`; without both there is one list, about none. `version` is as `ActiveRules.of` takes
-        it.
-        """
-        if about is None:
-            about = [[one.product_id] for one in asked] or [()]
-        found = rulings(
-            connection,
-            generation.id,
-            self.rules.of(version) if query.rules is None else query.rules,
-            placement=query.placement.name if query.placement else None,
-            about=about,
-            known={one.product_id: one.row for one in asked if one.row is not None},
-            now=utcnow(),
-        )
-        return [_with_rules(query, it) for it in found]
-
-    def ruled(self, generation: Generation, query: Query, about: Sequence[int]) -> Query:
-        """Return the query with the rules that hold now for a list that is about some products."""
-        with self._db.query() as connection:
-            version = newest_change(connection)
-            return self.ruled_by(connection, version, generation, query, about)
-
-    def ruled_by(
-        self,
-        connection: Reader,
-        version: int | None,
-        generation: Generation,
-        query: Query,
-        about: Sequence[int],
-    ) -> Query:
-        """Do as `ruled`, where the newest change of the rules is known."""
-        return self._ruled(connection, generation, query, version, about=[about])[0]
-
-    def _ruled_each(
-        self,
-        connection: Reader,
-        index: VectorIndex,
-        asked: Sequence[QueryProduct],
-        query: Query,
-    ) -> Iterator[tuple[Query, Candidates]]:
-        """Yield the query for each product of a batch, and what its rules can pin."""
-        if not asked:
-            return
-        generation, version = asked[0].generation, asked[0].rules_version
-        candidates = Candidates(connection, index, generation, images=query.shows_images)
-        for each in self._ruled(connection, generation, query, version, asked):
-            yield each, candidates
+            batch = SimilarBatch(
+                connection=connection,
+                index=self._index_of(generation),
+                query=query,
+                weighing=self._weighing,
+                rules=self.rules,
+            )
+            return batch.answer(asked)
 
 
 def _repeat_if_gone(ask: Callable[[], Found]) -> Found:
@@ -348,39 +232,6 @@ def _repeat_if_gone(ask: Callable[[], Found]) -> Found:
         return ask()
 
 
-def _with_rules(query: Query, ruling: Ruling) -> Query:
-    if not ruling.rules and not query.ruling.rules:
-        return query
-    return replace(query, ruling=ruling, shaping=ruling.shaped(query.shaping))
-
-
 def _basis_of(asked: QueryProduct) -> Basis:
     vector = vector_of(asked) if asked.vector else None
     return Basis(vector=vector, digest=asked.digest or None)
-
-
-def _restrict(query: Query, asked: QueryProduct) -> tuple[Query, Same]:
-    """Return the query with the filter for products like this one, and what that demands."""
-    fields = query.shaping.restrict
-    if not fields:
-        return query, {}
-    same = values_of(asked.row, fields)
-    return replace(query, where=restricted(query.where, same)), same
-
-
-def _finish(one: _UnderWay) -> Answer:
-    search, found = one.search, one.found
-    answer = search.finish(found)
-    if search.query.explain:
-        about, nearest = one.asked.row, found.nearest
-        explain_list(
-            search.connection, search.index, answer, search.query, about=about, nearest=nearest
-        )
-    answer.meta["query_state"] = one.asked.state.value
-    _say_restricted(answer, one.same)
-    return answer
-
-
-def _say_restricted(answer: Answer, same: Same) -> None:
-    if same:
-        answer.meta["restricted"] = {field: list(values) for field, values in same.items()}

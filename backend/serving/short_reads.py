@@ -43,7 +43,7 @@ class ShortReads(Generic[Answer]):
     """Answers reads whose paths end with one of `ends`.
 
     `run` answers a request; `threads` and `waiting` are those of `RequestThreads`. All methods but
-    `_run_timed` are called in the event loop.
+    `_run_in_turn` and what it calls are called in the event loop.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ShortReads(Generic[Answer]):
         self._clock = clock
         self._ends = ends if in_loop else ()
         self.threads: RequestThreads[Answer] = RequestThreads(
-            self._run_timed, threads, waiting=waiting, name="request"
+            self._run_in_turn, threads, waiting=waiting, name="request"
         )
         self._streaks: dict[Kind, int] = {}  # short answers of a kind since the last long one
         self._lock = threading.Lock()  # for writing them
@@ -70,15 +70,17 @@ class ShortReads(Generic[Answer]):
     async def run(self, environ: dict[str, Any]) -> Answer:
         """Answer a read. Raises as `RequestThreads.run` does."""
         kind = self._kind_of(environ)
-        if self._is_short(kind) and not self._is_my_turn:
+        is_mine = self._is_my_turn
+        if self._is_short(kind) and not is_mine:
             await self._wait(kind)
-        if not (self._is_short(kind) and self._is_my_turn):
+            is_mine = self._is_my_turn
+        if not (is_mine and self._is_short(kind)):
             return await self._run_in_thread(environ, kind)
         if not self._in_a_row:
             asyncio.get_running_loop().call_soon(self._begin_anew)
         self._in_a_row += 1
         environ[IN_LOOP] = True
-        return self._run_timed(environ)
+        return self._run_timed(environ, kind)
 
     async def _run_in_thread(self, environ: dict[str, Any], kind: Kind | None) -> Answer:
         try:
@@ -124,13 +126,15 @@ class ShortReads(Generic[Answer]):
     def _begin_anew(self) -> None:
         self._in_a_row = 0
 
-    def _run_timed(self, environ: dict[str, Any]) -> Answer:
+    def _run_in_turn(self, environ: dict[str, Any]) -> Answer:
+        return self._run_timed(environ, self._kind_of(environ))
+
+    def _run_timed(self, environ: dict[str, Any], kind: Kind | None) -> Answer:
         """Answer a request, and note how long that took; also called in the threads."""
         began = self._clock()
         try:
             return self._run(environ)
         finally:
-            kind = self._kind_of(environ)
             if kind is not None:
                 self._note(kind, self._clock() - began)
 
@@ -146,5 +150,7 @@ class ShortReads(Generic[Answer]):
         path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
         if environ["REQUEST_METHOD"] != "GET" or len(query) > LONGEST:
             return None
-        end = next((it for it in self._ends if path.endswith(it)), None)
-        return None if end is None else (end, query)
+        for end in self._ends:
+            if path.endswith(end):
+                return end, query
+        return None

@@ -42,12 +42,13 @@ class Indexes:
 
         Raises IndexGone after `drop`.
         """
+        collection = generation.collection
         with self._lock:
-            if generation.collection in self._dropped:  # it must not be created again, empty
+            if collection in self._dropped:  # it must not be created again, empty
                 raise IndexGone(f"the index of generation {generation.id} was dropped")
-            if generation.collection not in self._open:
-                self._open[generation.collection] = self._make(generation)
-            return self._open[generation.collection]
+            if collection not in self._open:
+                self._open[collection] = self._make(generation)
+            return self._open[collection]
 
     def shard_of(self, generation: Generation) -> EdgeIndex | None:
         """Return a generation's embedded index, None where a server holds it."""

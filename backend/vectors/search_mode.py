@@ -43,7 +43,7 @@ def choose(
     """
     if not has_graph:
         return SearchMode.EXACT
-    if _are_linked(where, schema, several=estimate is None):
+    if not where or _are_linked(where, schema, several=estimate is None):
         return SearchMode.PLAIN
     if estimate is None:
         return SearchMode.ACORN
@@ -58,6 +58,8 @@ def _are_linked(where: Where | None, schema: Schema, *, several: bool) -> bool:
 
     The points of each value are linked, but those of `several` less well with each other.
     """
+    if len(where or ()) > 1:
+        return False
     found = clauses(where)
     if len(found) > 1:
         return False

@@ -60,7 +60,7 @@ def _list(reader: QueryReader, words: str) -> dict[str, Any]:
     where = reader.where(filterable())
     reader.finish()
     with services().db.read() as session:
-        named = [has_words(words)] if words else []
+        named = [has_words(session, words)] if words else []
         found = products.page(session, limit=MOST + 1, after_id=after_id, where=where, also=named)
         items = write_products(session, found[:MOST], fields=asking.SHOWN)
     cursor = cursors.next_cursor("gallery", [row.id for row in found], MOST)

@@ -265,7 +265,7 @@ def test_what_a_shopper_does_changes_the_recommendations(on_desktop: Visitor) ->
     before = tiles(on_desktop, "#picked")
 
     page.locator("#grid .tile-link").first.click()
-    expect(page.get_by_text("By what bea did lately")).to_be_visible()
+    expect(page.get_by_text("From what bea did lately")).to_be_visible()
     viewed = tiles(on_desktop, "#picked")
     assert viewed != before
     with page.expect_response(lambda it: "/picked" in it.url):

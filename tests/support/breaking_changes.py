@@ -69,7 +69,7 @@ class Comparison:
                 self._resolve(self._old, answer), self._resolve(self._new, now), is_answer
             )
         for status in new["responses"].keys() - old["responses"].keys():
-            if status < "400":
+            if status < "400" and status != "304":  # that is only for who sends `If-None-Match`
                 yield f"the status {status} is new"
 
     def _parameters(self, old: Json, new: Json) -> Iterator[str]:

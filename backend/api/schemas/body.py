@@ -29,7 +29,7 @@ MOST_KEPT: Final = 8192
 MOST_DIGITS: Final = 1_000
 """Digits of an integer. No member takes more than 19."""
 
-_BRANCH: Final = re.compile(r"function-\w+\[.*\]")
+_BRANCH: Final = re.compile(r"function-\w+\[.*\]|[A-Z]\w+Body")
 """What pydantic calls a branch of a union: no name that a client has sent."""
 
 
@@ -78,12 +78,21 @@ def faults_of(error: ErrorDetails, model: type[RequestBody]) -> list[ProblemFaul
     if error["type"] == EITHER:
         return [ProblemFault(code="invalid-value", detail=reason_of(error), pointer="")]
     if (unknown := unknown_field(error)) is not None:
-        detail = f"there is no such member; allowed: {', '.join(model.model_fields)}"
-        return [ProblemFault(code="unknown-parameter", detail=detail, pointer=pointer(unknown))]
+        return [_unknown_member(unknown, error, model)]
     member, *inner = error["loc"]
     names = [part for part in inner if isinstance(part, str) and not _BRANCH.fullmatch(part)]
     detail = " ".join([*names, reason_of(error)])
     return [ProblemFault(code="invalid-value", detail=detail, pointer=pointer(member))]
+
+
+def _unknown_member(name: str, error: ErrorDetails, model: type[RequestBody]) -> ProblemFault:
+    """Return the fault of a member that there is not, in the body or within one of its members."""
+    within = error["loc"][1:]
+    if within:
+        detail = f"holds {str(within[-1])!r}, and there is no such member in it"
+    else:
+        detail = f"there is no such member; allowed: {', '.join(model.model_fields)}"
+    return ProblemFault(code="unknown-parameter", detail=detail, pointer=pointer(name))
 
 
 def json_body() -> Json:

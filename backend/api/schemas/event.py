@@ -69,12 +69,17 @@ class RejectedEvent(Document):
     problem: dict[str, Any]
 
 
-class EventBatchAnswer(Document):
-    """How many events were stored, and which were not."""
+class EventAnswer(Document):
+    """What became of an event: 1 where it holds, else 0."""
 
     stored: int
     duplicates: int = Field(description="were stored before; nothing changed")
     unknown: int = Field(description="stored, but no product has the sku yet; joined when it comes")
+
+
+class EventBatchAnswer(EventAnswer):
+    """How many events were stored, and which were not."""
+
     rejected: list[RejectedEvent]
 
 

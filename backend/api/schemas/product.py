@@ -76,7 +76,7 @@ class Product(ProductFields):
 
 
 class ProductPage(Document):
-    """Products in the order in which they were added."""
+    """Products in the order in which they were added, or as `sort` says."""
 
     items: list[Product]
     next_cursor: str | None

@@ -66,7 +66,7 @@ class ExampleBody(RequestBody):
     @classmethod
     def _check_given(cls, sku: str | None, info: ValidationInfo) -> str | None:
         if (sku is None) == (info.data.get("image_uri", "") is None):
-            raise PydanticCustomError("one", "must be given, or image_uri, and not both")
+            raise PydanticCustomError("one", "give either sku or image_uri")
         return sku
 
     @field_validator("box")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
@@ -41,10 +42,22 @@ Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, m
 def _with_zone(time: datetime) -> datetime:
     if time.tzinfo is None:
         raise ValueError("needs a time zone, such as 2026-12-24T18:00:00Z")
-    return time.astimezone(UTC)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies before the year 1 or after 9999 in UTC") from None
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(NAME, name):
+        raise ValueError("must be 1 to 64 of: letters, digits, . _ -, the first no sign")
+    return name
 
 
 Moment: TypeAlias = Annotated[datetime, AfterValidator(_with_zone)]
+PlacementName: TypeAlias = Annotated[
+    str, AfterValidator(_check_name), Field(json_schema_extra={"pattern": f"^{NAME}$"})
+]
 
 
 class RuleBody(RequestBody):
@@ -64,7 +77,7 @@ class RuleBody(RequestBody):
     filter: Filter = Field(
         {}, description="the products that pass it; of these, the best one of a list is pinned"
     )
-    placement: Annotated[str, Field(pattern=f"^{NAME}$")] | None = Field(
+    placement: PlacementName | None = Field(
         None, description="whose lists it is for; absent: all lists"
     )
     condition: Filter = Field(
@@ -142,7 +155,7 @@ class PreviewBody(RequestBody):
     without: list[int] = Field(
         [], max_length=MOST_RULES, description="stored rules that are tried to be removed"
     )
-    placement: str | None = Field(
+    placement: Annotated[str, AfterValidator(storable)] | None = Field(
         None,
         description="whose lists are compared; absent: that of all rules, if it is the same",
     )

@@ -105,7 +105,7 @@ class SimilarBody(_ListedBody):
     def _check_given(cls, sku: str | None, info: ValidationInfo) -> str | None:
         text, image, cursor = (info.data.get(it, "") for it in ("text", "image_uri", "cursor"))
         if sku is None and text is None and image is None and cursor is None:
-            raise PydanticCustomError("one", "must be given, or image_uri or text")
+            raise PydanticCustomError("one", "give sku, image_uri or text")
         if sku is not None and image is not None:
             raise PydanticCustomError("both", "may not be given beside image_uri")
         return sku

@@ -29,11 +29,12 @@ def write_answer(
     if took_ms is not None:
         meta["took_ms"] = took_ms
     writer = ProductWriter(fields)
+    generation_id = answer.generation.id
     return {
         "items": [_write_item(item, writer) for item in answer.items],
         "next_cursor": next_cursor,
-        "recommendation_id": id_of_similar(answer.generation.id, os.urandom(16).hex()),
-        "generation": answer.generation.id,
+        "recommendation_id": id_of_similar(generation_id, os.urandom(16).hex()),
+        "generation": generation_id,
         "request_id": request_id,
         "meta": meta,
     }

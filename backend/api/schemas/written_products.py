@@ -60,8 +60,7 @@ class ProductWriter:
         """
         sku, uri = columns["sku"], columns["image_uri"]
         url = self._addresses.of(sku, uri=uri, digest=digest)
-        is_hidden = uri is not None and not self._shows_paths and self._hides(uri)
-        if is_hidden:
+        if uri is not None and not self._shows_paths and not uri.startswith(PUBLIC_SCHEMES):
             columns["image_uri"], shown_reason = None, _without_path(reason)
         else:
             shown_reason = reason

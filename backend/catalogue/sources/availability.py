@@ -31,6 +31,11 @@ _WORDS_IN: Final = """
     laos olemas, yra, yra sandėlyje, turime, ir noliktavā, ir pieejams, na stanju, dostupno,
     raspoloživo, на лагеру, på lageret, til á lager, á lager, fáanlegt, ka në stok, en magatzem,
     موجود, متاح, זמין, lieferbar in werktagen, sofort, af lager, op stock, in voorraad,
+    wenige verfügbar, nur wenige, bientôt épuisé, derniers articles, dernières pièces, a la venta,
+    últimas unidades, ultimi pezzi, na wyczerpaniu, tillgänglig, tillgängligt, finns, på lageret,
+    άμεση παραλαβή, άμεσα διαθέσιμο, ετοιμοπαράδοτο, 有库存, 有庫存, 在库, 在庫残少, 即納, 즉시출고,
+    同日出荷, am lager, auf vorrat, ab lager lieferbar, beschikbaar, ships today, ships same day,
+    same day dispatch, in voorraad leverbaar, i magasin, dostupné ihned, k dispozici,
     在庫あり, 有货, 有貨, 现货, 現貨, 재고있음, متوفر, במלאי
 """  # noqa: RUF001 - letters of other scripts
 _WORDS_OUT: Final = """
@@ -64,7 +69,16 @@ _WORDS_OUT: Final = """
     nėra, nėra sandėlyje, neturime, nav, nav noliktavā, nav pieejams, nema na stanju, nedostupno,
     rasprodano, razprodano, нема на стању, ekki til, uppselt, нет в продаже, غير موجود, غير متاح,
     לא זמין, niet in voorraad, vorbestellt, 품절, 재고없음, غير متوفر, אזל, לא במלאי,
-    temporarily sold out, no longer sold, waitlist,
+    temporarily sold out, no longer sold, waitlist, 品切れ, 品切, 完売, 欠品,
+    取り寄せ, お取り寄せ, 无库存, 無庫存, 补货中, 已售罄, 일시품절, 재입고예정, หมด,
+    สินค้าหมดชั่วคราว, tidak tersedia, không có sẵn, tạm hết hàng,
+    nachbestellt, nicht am lager, nicht vorrätig, im zulauf, zulauf, bestellartikel, auf nachfrage,
+    restnoterad, beställningsvara, tillfälligt slut, bestilles, bestillingsvare, bestillingsvara,
+    midlertidig utsolgt, special order, by order, special order only, sur demande, en cours de
+    réappro,
+    en réapprovisionnement, por encargo, bajo demanda, próximo a llegar, in riassortimento,
+    op bestelling, tijdelijk uitverkocht, chwilowo niedostępny, na dotaz, momentálně nedostupné,
+    κατόπιν παραγγελίας, μη διαθέσιμος, εξαντλήθηκε, rezervovano, rezerwacja,
     unavailable online, archived, inactive, disabled, zeitweise ausverkauft, derzeit ausverkauft,
     vorübergehend ausverkauft, nicht mehr lieferbar, nicht mehr verfügbar, bald verfügbar, bald
     lieferbar, rupture temporaire, bientôt disponible, temporalmente agotado, próximamente,
@@ -78,6 +92,14 @@ _BESIDE_A_NUMBER: Final = """
     stock, qty, quantity, bestand, menge, lagerbestand, disponibilità, disponibilité, h, hours,
     hour, day, days, tag, tage, werktag, werktage, wochentage, jour, jours, jours ouvrés, giorni,
     días, dias, dagen, werkdagen, dni, hodin, dnů, do hodin, do dnů, disponible sous h,
+    nur, ships h, ships in h, ships within h, shipped within h, delivery in days, delivery
+    days, dispatch in days,
+    versand in h, versand in tagen, versandfertig in tagen, versandfertig in h, lieferung in
+    tagen, wenige,
+    livraison h, livraison en h, consegna in giorni, spedizione in h, entrega en h, entrega en días,
+    envío en h, dostawa w h, wysyłka w h, wysyłka w dni, levertijd dagen, leveranstid dagar,
+    leveringstid dage, παράδοση σε έως ημέρες, παράδοση έως ημέρες, tilbage, kvar, restano,
+    ostatnie sztuki,
     disponible sous jours, livraison sous jours, expédié sous h, sous h, sklad
 """
 _SIGNS: Final = {
@@ -86,6 +108,7 @@ _SIGNS: Final = {
 }
 _CLAUSES: Final = re.compile(r"\s*[,;|(–—]\s*|\s+[-/]\s+|[.!]\s+")  # noqa: RUF001
 _NUMBER: Final = re.compile(r"([>≥~]?)([+-]?)(\d[\d.,]*)\+?")
+_RANGE: Final = re.compile(r"[1-9]\d*\s*[-–]\s*[1-9]\d*")  # noqa: RUF001
 _SCHEMA_ORG: Final = re.compile(r"((https?://)?(www\.)?schema\.org/|schema:)", re.IGNORECASE)
 
 
@@ -123,7 +146,7 @@ def read_availability(text: str) -> bool | None:
         return False
     if word in IN_STOCK:
         return True
-    if letters in COUNTED and letters != word:
+    if (letters in COUNTED and letters != word) or _RANGE.fullmatch(text):
         return _is_above_0(word)
     for read in (_SIGNS.get, _beside_a_number, _of_clauses):
         if (found := read(text)) is not None:

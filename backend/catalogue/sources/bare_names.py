@@ -13,6 +13,16 @@ from backend.catalogue.sources.mapping import FeedMapping
 from backend.errors import UnreadableCatalogue
 
 _MOST_LANGUAGES: Final = 5
+_HINT: Final = re.compile(r"\s*\([^()]*\)")
+_WITHOUT_TAX: Final = re.compile(
+    r"\((?:[^()]*\b)?(?:excl?|exkl|ex|without|net|netto|hors|ht|sin|senza|bez|ohne)\b",
+    re.IGNORECASE,
+)
+_LANGUAGE: Final = re.compile(
+    r"[-_.:@ \[(](?:en|de|fr|es|it|nl|pl|cs|sk|sv|da|fi|nb|pt|ro|hu|bg|el|tr|ru|uk|ja|zh|ko|ar|he)"
+    r"(?:[-_][A-Za-z]{2})?[\])]?(?:-[a-z]+)?$"
+)
+"""A language, maybe with a country and a channel, at the end of a name."""
 
 
 def columns_by_bare_names(
@@ -22,6 +32,7 @@ def columns_by_bare_names(
     found: dict[str, str] = {}
     for bare in _bare_names(names):
         found = _by_names(names, bare, found, is_any_shops=is_any_shops)
+    found |= _by_languages(names, {**found, **mapping.columns}, is_any_shops=is_any_shops)
     bare = next(_bare_names(names), list(names))
     images = next(columns_of_images(names, bare), None)
     if images and "image_uri" not in found and not mapping.image:
@@ -37,13 +48,47 @@ def _bare_names(names: Sequence[str]) -> Iterator[list[str]]:
 
     That is for headers such as `Artikelnummer / SKU`; nothing is yielded where all names are bare.
     """
-    bare = [re.sub(r"\s*\([^()]*\)", "", name) for name in names]
+    bare = _without_hints(names)
     if bare != list(names):
         yield bare
     parts = [re.split(r"\s+[/|]\s+", name) for name in bare]
     for at in range(min(max(map(len, parts), default=1), _MOST_LANGUAGES)):
         if any(len(each) > 1 for each in parts):
             yield [each[min(at, len(each) - 1)] for each in parts]
+
+
+def _without_hints(names: Sequence[str]) -> list[str]:
+    """Return names without what stands in parentheses.
+
+    Of `Price (tax excl.)` and `Price (tax incl.)` only the second becomes `Price`.
+    """
+    bare = [_HINT.sub("", name) for name in names]
+    with_tax = {
+        short for name, short in zip(names, bare, strict=True) if not _WITHOUT_TAX.search(name)
+    }
+    return [
+        name if _WITHOUT_TAX.search(name) and short in with_tax else short
+        for name, short in zip(names, bare, strict=True)
+    ]
+
+
+def _by_languages(
+    names: Sequence[str], found: Mapping[str, str], *, is_any_shops: bool
+) -> dict[str, str]:
+    """Find columns that say their language, `name-en_US`, for fields that have no other column.
+
+    Of several languages the first counts.
+    """
+    bare = [_LANGUAGE.sub("", name) for name in names]
+    if bare == list(names):
+        return {}
+    known = _fields(names, found, is_any_shops)
+    added = _fields(bare, {}, is_any_shops)
+    return {
+        field: names[at]
+        for field, at in added.items()
+        if field not in known and at not in known.values()
+    }
 
 
 def _by_names(

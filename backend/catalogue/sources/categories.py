@@ -18,7 +18,7 @@ _DIVIDERS: Final = {"magento": _SLASH, "magento1": _SLASH, "table": _SIGNS}
 _DIVIDER: Final = re.compile(r"[>/,|»›→\\]|::")  # noqa: RUF001
 """What a path has between its categories, in every preset."""
 _BETWEEN_PATHS: Final = ("\n", ";", "|", ",")
-_ROOTS: Final = {"default category", "root", "root catalog"}
+_ROOTS: Final = {"default category", "root", "root catalog", "heureka.cz", "heureka.sk"}
 """The top of a shop's tree, which is no category of a product."""
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from backend.catalogue.drafts import FIELDS
 from backend.catalogue.sources.columns import Columns
 from backend.catalogue.sources.further_names import FURTHER_NAMES
+from backend.catalogue.sources.minor_units import is_minor_name
 from backend.catalogue.sources.money import COMMA, POINT, PriceColumn
 from backend.catalogue.sources.price_names import price_name
 from backend.errors import ConfigurationError, UnreadableCatalogue
@@ -32,7 +33,23 @@ _STOCK: Final = (
 """Columns for `in_stock`; they also stay in the attributes, since they say more than yes or no."""
 _LANGUAGES: Final = re.compile(r"\s+[/|]\s+")
 """What stands between the languages of a name: `Artikelnummer / SKU`."""
-_PREFIX: Final = re.compile(r"^\s*g:", re.IGNORECASE)
+_PREFIX: Final = re.compile(r"^\s*\*?[gc]:", re.IGNORECASE)
+
+
+def _known_names(field: str) -> Sequence[str]:
+    stock = _STOCK if field == "in_stock" else ()
+    return (field, *_ALSO.get(field, ()), *stock, *FURTHER_NAMES.get(field, ()))
+
+
+PREFIXED_NAMES: Final[Mapping[str, Sequence[str]]] = {
+    field: [
+        f"{prefix}_{name}"
+        for prefix in ("product", "item", "variant", "article")
+        for name in _known_names(field)
+    ]
+    for field in ("price", "currency", "base_colour", "gender", "brand", "image_uri", "in_stock")
+}
+"""Names such as `product_price`, taken where no other column is the field's."""
 
 
 def match(
@@ -68,6 +85,8 @@ def match(
     _find_further(by_name, fields, further)
     if is_any_shops:
         _find_price_with_currency(header, fields)
+        _find_further(by_name, fields, PREFIXED_NAMES)
+    has_cents = is_any_shops and _find_cents(header, fields)
     if "price" in fields:
         fields["price"] = fields.pop("price")  # behind the currency
     for name in numeric:
@@ -77,6 +96,7 @@ def match(
         attributes=attributes,
         prices=PriceColumn(given=decimal, default=COMMA if delimiter == ";" else POINT),
         numeric=frozenset(numeric),
+        has_cents=has_cents,
     )
 
 
@@ -131,6 +151,15 @@ def _find_price_with_currency(header: Sequence[str], fields: dict[str, int]) -> 
             fields["price"] = found
 
 
+def _find_cents(header: Sequence[str], fields: dict[str, int]) -> bool:
+    """Give a column such as `price_cents` to the price, if that has none; tell whether one is."""
+    free = (at for at, name in enumerate(header) if is_minor_name(name))
+    if "price" in fields or (found := next(free, None)) is None:
+        return False
+    fields["price"] = found
+    return True
+
+
 def names_a_sku(header: Sequence[str]) -> bool:
     """Tell whether a row can be a header: one of its names is that of a sku."""
     names = {plain(part) for name in header for part in (name, *_LANGUAGES.split(name))}
@@ -141,8 +170,7 @@ def names_a_sku(header: Sequence[str]) -> bool:
 @cache
 def names_of(ours: str) -> frozenset[str]:
     """Return all names of a field that are known, as `plain` writes them."""
-    stock = _STOCK if ours == "in_stock" else ()
-    return frozenset(map(plain, (ours, *_ALSO.get(ours, ()), *stock, *FURTHER_NAMES.get(ours, ()))))
+    return frozenset(map(plain, _known_names(ours)))
 
 
 def _without_sku(header: Sequence[str], found: str, delimiter: str) -> str:
@@ -162,5 +190,5 @@ def _position(header: Sequence[str], column: str, found: str) -> int:
 
 @lru_cache(maxsize=4_096)
 def plain(name: str) -> str:
-    """Return a column's name without case, blanks, underscores and Google's prefix `g:`."""
+    """Return a column's name without case, blanks, underscores and the prefixes `g:` and `c:`."""
     return re.sub(r"[\W_]+", "", _PREFIX.sub("", name)).lower()

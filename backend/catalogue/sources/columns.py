@@ -11,6 +11,7 @@ from backend.catalogue.drafts import round_money
 from backend.catalogue.sources.cell_texts import as_text, open_value
 from backend.catalogue.sources.feed import RowWarning, WarningKind
 from backend.catalogue.sources.field_readers import READERS, number_of, price_of, read_text
+from backend.catalogue.sources.minor_units import in_major_units
 from backend.catalogue.sources.money import Price, PriceColumn, read_price
 from backend.catalogue.sources.numbers import read_number
 from backend.catalogue.sources.one_value import one_value
@@ -34,11 +35,12 @@ class Columns:
     attributes: Mapping[str, int]
     prices: PriceColumn = field(default_factory=PriceColumn)
     numeric: frozenset[str] = frozenset()  # attributes that are numbers
+    has_cents: bool = False  # prices are in the smallest unit of their money
 
     def see(self, values: Sequence[Any]) -> None:
         """Look at a record's price: how all are written decides what 1.299 means."""
         position = self.fields.get("price")
-        if position is None or not isinstance(cell := values[position], str):
+        if self.has_cents or position is None or not isinstance(cell := values[position], str):
             return
         if not self.prices.see(cell):
             for price in ends_of(cell):
@@ -106,6 +108,8 @@ class Columns:
         if not text:
             fields["price"] = None
             return []
+        if self.has_cents and not isinstance(cell, Price):
+            cell = Price(in_major_units(text, fields.get("currency")), None)
         price, warnings = self._price(cell, text)
         fields["price"] = round_money(price.amount)
         if price.currency:
@@ -119,6 +123,8 @@ class Columns:
 
     def _price(self, cell: Any, text: str) -> tuple[Price, list[RowWarning]]:
         """Read a price; of a range the lowest, with a warning. Raises ValueError."""
+        if isinstance(cell, Price):
+            return cell, []
         decimal = self.prices.decimal
         if _IN_PARENTHESES.fullmatch(text):
             raise ValueError(f"{text[:40]!r} is below 0, as accounts write it")

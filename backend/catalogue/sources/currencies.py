@@ -42,6 +42,7 @@ SYMBOLS: Final = {
     "₩": "KRW",
     "₽": "RUB",
     "РУБ": "RUB",
+    "RUR": "RUB",
     "₺": "TRY",
     "TL": "TRY",
     "₴": "UAH",

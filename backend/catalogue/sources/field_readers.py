@@ -5,12 +5,14 @@ A reader returns the value, or raises ValueError with the reason.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from backend.catalogue.sources import minor_units
 from backend.catalogue.sources.availability import read_availability
 from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.currencies import SYMBOLS
@@ -26,13 +28,38 @@ _YEAR_WITHIN: Final = re.compile(r"(?<![\d,])(?:19|20)\d\d(?!\d|[.,]\d)")
 """A year among other words: 01.03.2024, Spring 2024, 2024年."""
 
 
+_OPEN: Final = ("[", "{")
+_ARRAY: Final = re.compile(r'\{("[^"{}:]*"(?:, ?"[^"{}:]*")*|[^"{}:,]+(?:,[^"{}:,]+)*)\}')
+_LONGEST_LIST: Final = 2_000  # characters
+
+
 def read_text(text: str) -> str | None:
     """Read a text; an empty one, and what programs write for none, clears its field."""
     if text in NO_VALUE:
         return None
     if text in SHEET_ERRORS:
         raise ValueError(f"{text!r} is an error of a spreadsheet")
+    if text[:1] in _OPEN and (values := _values_of(text)) is not None:
+        text = max(values, key=lambda it: it.count(">"), default="")
     return without_markup(text) or None
+
+
+def _values_of(text: str) -> list[str] | None:
+    """Return the texts that a cell lists, as JSON, Python or PostgreSQL write them.
+
+    None for any other text, such as `[Sale] Tee`.
+    """
+    if array := _ARRAY.fullmatch(text):
+        return [it.strip('" ') for it in array[1].split(",")]
+    if not text.endswith("]") or len(text) > _LONGEST_LIST:
+        return None
+    try:
+        values = ast.literal_eval(text)  # of a list of texts also what JSON means
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return (
+        values if isinstance(values, list) and all(isinstance(it, str) for it in values) else None
+    )
 
 
 def _sku(text: str) -> str | None:
@@ -60,10 +87,17 @@ def _year(text: str) -> int | None:
 
 
 def price_of(cell: Mapping[str, Any]) -> Any:
-    """Return the amount and the currency of an object, `{"value": "9.50", "currency": "EUR"}`."""
+    """Return the amount and the currency of an object, `{"value": "9.50", "currency": "EUR"}`.
+
+    One in the smallest unit, such as `{"cents": 950}`, is a Price.
+    """
+    if minor := minor_units.of_object(cell):
+        return Price(*minor)
     amounts = [cell[key] for key in ("value", "amount", "gross", "price") if key in cell]
+    if amounts and isinstance(amounts[0], Mapping):
+        return price_of(amounts[0])
     if not amounts:
-        return dict(cell) or None  # such as `{"cents": 990}`, which is then no price
+        return dict(cell) or None  # such as `{"net": 990}`, which is then no price
     amount = amounts[0]
     code = next((cell[key] for key in ("currency", "currencyCode") if cell.get(key)), None)
     return f"{as_text(amount)} {code}" if isinstance(code, str) and as_text(amount) else amount

@@ -21,7 +21,10 @@ _NAMES: Final = {
     "supplier_aid, supplier_pid, "
     "mã_sản_phẩm, kode_produk, kodas, prekės_kodas, šifra, šifra_artikla, sifra, код_товару, "
     "артикул_товара, kood, tootekood, preces_kods, vörunúmer, رمز_المنتج, رقم_المنتج, מק_ט, מקט, "
-    "商品编号, 商品代码, 상품번호, ean_code, mpn, model, model_number, model_no",
+    "商品编号, 商品代码, 상품번호, ean_code, "
+    "merchant_product_id, aw_product_id, sku_id, shop_sku, sku_number, sku_no, stock_keeping_unit, "
+    "item_code, part_number, style_number, style_no, internal_reference, default_code, "
+    "td_product_id, source_product_id, 商品管理番号, mpn, model, model_number, model_no",
     "display_name": "description_short, "
     "item_name, product_title, product_page, bezeichnung, artikelbezeichnung, "
     "produktname, artikelname, titel, produkttitel, nom, nom_du_produit, libellé, désignation, "
@@ -39,6 +42,7 @@ _NAMES: Final = {
     "price_tax_included, price_tax_excluded, preis, verkaufspreis, vk_preis, vk_brutto, "
     "preis_brutto, bruttopreis, endpreis, ladenpreis, vk, prix, prix_ttc, prix_de_vente, precio, "
     "pvp, precio_venta, prezzo, prezzo_vendita, preço, prijs, verkoopprijs, cena, cena_brutto, "
+    "price_with_vat, price_with_tax, "
     "ár, pris, hinta, fiyat, цена, ціна, 価格, 販売価格, 定価, 价格, 售价, 가격, 판매가, "
     "price_inc_vat, price_incl_vat, price_inc_tax, price_incl_tax, price_including_tax, "
     "price_including_vat, price_inc_gst, price_ex_vat, price_excl_vat, price_excl_tax, "
@@ -47,7 +51,7 @@ _NAMES: Final = {
     "preço_de_venda, cena_sprzedaży, cena_s_dph, eladási_ár, preț, satış_fiyatı, harga, giá, "
     "τιμή, розничная_цена, cena_regularna, preço_normal, precio_normal, běžná_cena, "
     "normalpreis, normalpris, ordinarie_pris, prezzo_di_listino, kaina, cijena, hind, "
-    "السعر, מחיר, verð",
+    "السعر, מחיר, verð, default_price, current_price, final_price, search_price, store_price",
     "currency": "price_currency, currency_id, currency_iso, währung, waehrung, devise, moneda, "
     "valuta, waluta, měna, валюта",
     "base_colour": "color_name, colour_name, farbe, grundfarbe, couleur, colore, cor, kleur, "
@@ -59,9 +63,11 @@ _NAMES: Final = {
     "brand": "manufacturer_name, vendor, vendor_name, marke, hersteller, markenname, marque, "
     "fabricant, marca, merk, märke, mærke, marka, producent, značka, výrobce, márka, бренд, "
     "производитель, ブランド, 品牌, 브랜드, varumärke, varemerke, tillverkare, merkki, üretici",
-    "link": "url, deep_link, deeplink, product_page_url, produkturl, produktlink, lien, enlace",
+    "link": "url, deep_link, deeplink, product_page_url, merchant_deep_link, aw_deep_link, "
+    "buy_url, permalink, canonical_url, product_link_url, produkturl, produktlink, lien, enlace",
     "group_id": "item_group_sku, handle_id, parent, parent_code, parent_product, master_sku, "
-    "master_id, variant_group, variant_group_id, style_id",
+    "master_id, variant_group, variant_group_id, style_id, "
+    "parent_id, product_group, product_group_id, model_code",
     "image_uri": "main_image_url, main_image, main_image_link, product_image_url, product_image, "
     "product_images, image_url_import, picture_url, picture, pic_url, photo, photo_url, img, "
     "img_url, imgurl, image_src, large_image, cover_media_url, hosted_image_urls, url_image, "
@@ -72,7 +78,10 @@ _NAMES: Final = {
     "photo_principale, imagen_principal, főkép, kuva, resim, resim_url, görsel, gambar, hình_ảnh, "
     "εικόνα, imagens, imágenes, obrazki, obrázky, képek, kuvat, зображення, görseller, "
     "billede, billeder, imagine, imagini, снимка, slika, slike, nuotrauka, pilt, attēls, "
-    "الصورة, תמונה, imgs, pictures, gallery, image_list, image_gallery, mime_info",
+    "الصورة, תמונה, imgs, pictures, gallery, image_list, image_gallery, mime_info, "
+    "merchant_image_url, aw_image_url, media_main_image_url, thumbnail, thumbnail_url, "
+    "商品画像url, صورة_المنتج, image_big, image_1920, primary_image, "
+    "primary_image_url, featured_image",
     "in_stock": "stock_level, current_stock_level, current_stock, stock_qty, inventory, "
     "available, available_quantity, qty_available, bestand, lagerbestand, lager, lagermenge, "
     "verfügbarkeit, verfuegbarkeit, lieferbarkeit, disponibilité, quantité, disponibilidad, "
@@ -81,7 +90,9 @@ _NAMES: Final = {
     "наявність, 在庫, 在庫数, 库存, 재고, lagersaldo, lagerstatus, antal, varasto, varastosaldo, "
     "stoc, stok, stok_adedi,  na_stanie, em_estoque, skladem, vorrätig, en_stock, "
     "in_magazzino, op_voorraad,  απόθεμα, διαθεσιμότητα, наличност, zaliha, likutis, laoseis, "
-    "krājumi, tồn_kho, المخزون, מלאי, stok_miktarı",
+    "krājumi, tồn_kho, المخزون, מלאי, stok_miktarı, "
+    "الكمية, stock_count, on_hand, qty_on_hand, quantity_on_hand, "
+    "inventory_level, is_available, available_stock, free_stock",
     "year": "jahr, modelljahr, model_year, année, año, anno, ano, jaar, rok, год, рік, 年",
     "season": "saison, temporada, stagione, estação, seizoen, sezon, sezona, сезон, säsong, sæson",
     "article_type": "category_path, category, categories, category_name, category_text, "
@@ -90,7 +101,8 @@ _NAMES: Final = {
     "kategorie_produktu, категория, категорія, категории, категорії, categorias, kategoriák, "
     "kategorijos, カテゴリ, カテゴリー, 类目, 分类, 카테고리, "
     "kategorier, kategori, kategoriat, kategória, tuoteryhmä, varegruppe, varugrupp, famille, "
-    "rayon, famiglia, reparto, familia, sección, kategoria_produktu, κατηγορία, type",
+    "rayon, famiglia, reparto, familia, sección, kategoria_produktu, κατηγορία, "
+    "merchant_category, advertiser_category, category_1, product_category_1, cat, type",
 }
 FURTHER_NAMES: Final[Mapping[str, Sequence[str]]] = {
     field: [name.strip() for name in names.split(",")] for field, names in _NAMES.items()

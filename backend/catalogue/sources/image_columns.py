@@ -13,7 +13,7 @@ IMAGES: Final = {"images", "imageurls", "imagelinks", "imagesrc", "imageuris", "
 MORE_IMAGES: Final = {
     *("additionalimagelink", "additionalimagelinks", "additionalimages", "additionalimageurl"),
     *("additionalimageurls", "alternateimages", "galleryimages", "moreimages", "otherimages"),
-    "imgurlalternative",
+    *("imgurlalternative", "additionalimage", "alternateimage"),
 }
 """Columns of further images, without case and underscores; they are no attributes."""
 _NUMBERED: Final = re.compile(

@@ -23,7 +23,7 @@ _LISTS: Final = (
 )
 _SCALAR: Final = r'(?:"[^"]*"|[-0-9.eE+]+|true|false|null|\{[^{}]*\})'
 _PASSED_OVER: Final = rf'(?:\s*"(?!(?:sku|id)")[^"]*"\s*:\s*{_SCALAR}\s*,)*'
-_INTO: Final = rf'\{{{_PASSED_OVER}\s*"(?:{_LISTS})"\s*:\s*'
+_INTO: Final = rf'\{{{_PASSED_OVER}\s*(?:"(?:{_LISTS})"|(?:{_LISTS}))\s*:\s*'
 LIST_BEGINS: Final = re.compile(rf"\s*(?:{_INTO}){{1,6}}\[(?=\s*(?:\{{|$))", re.IGNORECASE)
 """What stands above the first item where an object holds the list."""
 _AROUND: Final = {  # what holds a product -> what else stands beside it

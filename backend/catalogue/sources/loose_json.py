@@ -1,4 +1,4 @@
-"""JSON as other programs write it: comments, commas at the end, line ends in texts, Python's dicts.
+"""JSON as other programs write it: comments, commas at the end, Python's dicts, JavaScript.
 
 Nothing here is tried before a strict decoder has failed.
 """
@@ -12,17 +12,22 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, Final
 
+from backend.catalogue.sources.json5 import strict_json
+
 _STRING: Final = r'"(?:[^"\\]|\\.)*"'
 _COMMENT: Final = r"/\*.*?\*/|//[^\n]*|#[^\n]*"
 _STRING_OR_COMMENT: Final = re.compile(rf"({_STRING})|{_COMMENT}", re.DOTALL)
 _STRING_OR_COMMA: Final = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
-_STRING_OR_BRACE: Final = re.compile(rf"{_STRING}|'(?:[^'\\]|\\.)*'|{_COMMENT}|[{{}}]", re.DOTALL)
+_STRING_OR_BRACE: Final = re.compile(
+    rf"{_STRING}|'(?:[^'\\]|\\.)*'|`[^`]*`|{_COMMENT}|[{{}}]", re.DOTALL
+)
 BETWEEN: Final = re.compile(
     r"[\s,\x1e]*(?:(?:/\*.*?\*/|//[^\n]*\n|#[^\n]*\n)[\s,\x1e]*)*", re.DOTALL
 )
 """What may stand between two items."""
 ABOVE: Final = re.compile(
-    rf"(?:\s|(?:{_COMMENT})\s|\)\]\}}'[^\n]*\n|(?:(?:var|let|const)\s+)?[\w.$]+\s*=(?=\s*[\[{{])"
+    rf"(?:\s|(?:{_COMMENT})\s|\)\]\}}'[^\n]*\n|(?:export\s+)?(?:(?:var|let|const)\s+)?[\w.$]+"
+    r"(?:\s*:\s*[\w<>\[\]., ]+?)?\s*=(?=\s*[\[{{])|export\s+default(?=\s*[\[{{])"
     r"|[\w.$]+\((?=\s*[\[{]))*",
     re.DOTALL,
 )
@@ -45,12 +50,17 @@ def decoded(text: str) -> Any:
         return decoder.decode(text)
     except json.JSONDecodeError as error:
         bare = _STRING_OR_COMMA.sub(lambda found: found[1] or "", without_comments(text))
-        for read, it in ((decoder.decode, bare), (_literal, text)):
+        for read, it in ((decoder.decode, bare), (_literal, text), (_json5, text)):
             with suppress(ValueError):
                 return read(it)
         raise ValueError(error.msg) from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def _json5(text: str) -> Any:
+    """Return an object of JavaScript. Raises ValueError."""
+    return decoder.decode(strict_json(text))
 
 
 def _literal(text: str) -> Any:

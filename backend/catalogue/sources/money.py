@@ -38,6 +38,8 @@ _REMARK_BEHIND: Final = re.compile(
 _WIDE: Final = str.maketrans("٫٬−．，￥＄￡￦", ".'-.,¥$£₩")  # noqa: RUF001
 _PLAIN: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 """Most prices; nothing about them needs to be found out."""
+_BETWEEN: Final = re.compile(r"^(\d{1,6})\s?([€£$])\s?(\d{2})$")
+"""A currency in place of the point: 19€90."""
 _GROUPS: Final = re.compile(r"\d{1,3}(?:[., ](?:\d{2}|\d{3}))*[., ]\d{3}")
 
 
@@ -99,6 +101,7 @@ def _written(text: str) -> _Written | None:
     if not text.isascii():
         text = _ascii_digits(text)
     text = text.strip().removeprefix("'")  # what keeps a spreadsheet from computing
+    text = _BETWEEN.sub(r"\1.\3\2", text)
     written = _split(text)
     if written is None or not all(map(_is_known, written.currencies)):
         bare = _REMARK_BEHIND.sub("", _REMARK_BEFORE.sub("", text.strip('"')))

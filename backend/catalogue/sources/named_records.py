@@ -13,8 +13,11 @@ from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.error_answers import said_error
 from backend.catalogue.sources.feed import Reject
+from backend.catalogue.sources.files import Files
 from backend.catalogue.sources.json_shapes import rows_of_columns
-from backend.catalogue.sources.nested_variants import LISTS, skus_within, variants_of
+from backend.catalogue.sources.mapping import FeedMapping
+from backend.catalogue.sources.named_lists import NamedLists
+from backend.catalogue.sources.nested_variants import skus_within, variants_of, with_offer
 from backend.catalogue.sources.table import Table
 from backend.errors import UnreadableCatalogue
 
@@ -32,13 +35,19 @@ class NamedRecord(NamedTuple):
 def _kept(skus: Sequence[str]) -> str:
     shown = ", ".join(skus[:3])
     return (
-        f"the product has a sku, so its variants ({shown}) stay text in its attributes; "
+        f"the product has a sku, so the items in it ({shown}) stay text in its attributes; "
         "so do those of all such products"
     )
 
 
 class NamedRecords(Table):
     """A file of records with names, read like a table with all these names as columns."""
+
+    def __init__(
+        self, files: Files, name: str, mapping: FeedMapping, *, image: str | None = None
+    ) -> None:
+        self._lists = NamedLists()
+        super().__init__(files, name, mapping, image=image)
 
     @abstractmethod
     def _parse(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
@@ -55,23 +64,27 @@ class NamedRecords(Table):
         for record in self._parse(stream):
             if not self._has_variants or isinstance(record, Reject):
                 yield record
-            elif variants := self._within(record.values):
+                continue
+            found = self._lists.spread(record.values)
+            if variants := self._within(found):
                 self._are_split = True
                 for values in variants:
                     yield record._replace(values=values)
-            elif self._are_split and not record.values.get("sku") and record.values.get("id"):
-                yield record._replace(values={**record.values, "sku": record.values["id"]})
-            elif may_tell and (others := skus_within(record.values, by_id=self._keeps_ids)):
+            elif self._are_split and not found.get("sku") and found.get("id"):
+                yield record._replace(values={**with_offer(found), "sku": found["id"]})
+            elif may_tell and (others := skus_within(found)):
                 may_tell = False
-                yield record._replace(warnings=(*record.warnings, _kept(others)))
+                yield record._replace(values=found, warnings=(*record.warnings, _kept(others)))
             else:
-                yield record
+                yield record._replace(values=with_offer(found))
 
     def _within(self, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the products in a record: its variants, or the rows of its columns."""
-        if self._keeps_ids:
-            return variants_of(values, ("items",) if values.get("id") else LISTS)
-        return variants_of(values) or rows_of_columns(values)
+        if not self._keeps_ids:
+            return variants_of(values, prepare=self._lists.spread) or rows_of_columns(values)
+        if values.get("id") and (items := variants_of(values, ("items",))):
+            return items
+        return variants_of(values, by_id=True, prepare=self._lists.spread)
 
     def _read_header(self) -> Header:
         names: dict[str, None] = {}

@@ -6,39 +6,107 @@ of GraphQL has `edges` and `nodes` around the variants.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-LISTS: Final = ("variants", "skus", "items")
-_GROUPS: Final = ("group_id", "handle", "id", "product_id")
+from backend.catalogue.sources.column_names import names_of, plain
+
+LISTS: Final = ("variants", "skus", "items", "variations", "combinations", "children")
+_FURTHER_LISTS: Final = (
+    "hasVariant",
+    "productVariants",
+    "product_variants",
+    "Variants",
+    "VARIANTS",
+)
+_PARTS: Final = ("items", "children")
+"""Lists that may hold the parts of a set, where their product has a sku."""
+_SKUS: Final = ("sku", "SKU", "Sku", "variant_sku", "variantSku", "item_sku")
+_MASTER: Final = "masterVariant"  # commercetools' first variant
+_GROUPS: Final = ("group_id", "handle", "id", "product_id", "productGroupID")
 _PARENTS: Final = ("id", "title", "name", "handle")
 """Names that mean the product; the variant's own value is kept as `variant_…`."""
 _IMAGES: Final = ("image", "images", "featured_image", "featuredImage")
+_UNTRACKED: Final = (("inventory_management", None), ("inventory_tracking", "none"))
+"""Members that say that nothing counts the stock, so that a quantity of 0 means nothing."""
 
 
-def variants_of(item: Mapping[str, Any], names: Sequence[str] = LISTS) -> list[dict[str, Any]]:
-    """Return one object for each variant; empty if the item has a sku or no variant has one.
+def _as_it_is(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    return record
+
+
+def variants_of(
+    item: Mapping[str, Any],
+    names: Sequence[str] = LISTS,
+    *,
+    by_id: bool = False,
+    prepare: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_it_is,
+) -> list[dict[str, Any]]:
+    """Return one object for each variant; empty if no variant has a sku.
 
     `names` are those of the lists of variants. A variant takes the product's values where it has
-    none. `group_id` is the product's.
+    none. `group_id` is the product's. A product that has a sku, or with `by_id` an id, comes first
+    and gives its variants its sku as the group. One that has the product's own sku is the product.
+    `prepare` is applied to each variant.
     """
-    if item.get("sku"):
-        return []
-    for name in names:
-        found = [*_nodes(item.get(name))]
-        if any(variant.get("sku") for variant in found):
-            product = {key: value for key, value in item.items() if key != name}
-            return [_joined(product, variant) for variant in found]
+    own = _sku(item) or (item.get("id") if by_id else None)
+    for name in (*names, *_FURTHER_LISTS):
+        if name not in item or (own and name in _PARTS):
+            continue
+        master = item.get(_MASTER)
+        found = [master] if isinstance(master, Mapping) else []
+        found = [prepare(it) for it in (*found, *_nodes(item[name]))]
+        if any(map(_sku, found)):
+            product = {key: value for key, value in item.items() if key not in (name, _MASTER)}
+            return _products(product, found, own=own)
     return []
 
 
-def skus_within(item: Mapping[str, Any], *, by_id: bool) -> list[str]:
-    """Return the skus of variants in a product that has another sku, or id, itself."""
-    if item.keys().isdisjoint(LISTS):
-        return []
-    own = item.get("sku") or (by_id and item.get("id"))
-    found = (it.get("sku") for name in LISTS for it in _nodes(item.get(name))) if own else ()
-    return [sku for sku in found if isinstance(sku, str) and sku not in ("", own)]
+def _products(
+    product: Mapping[str, Any], variants: Sequence[Mapping[str, Any]], *, own: Any
+) -> list[dict[str, Any]]:
+    """Return the products of a product and its variants; `own` is the sku of the product."""
+    if not own:
+        return [_joined(product, variant) for variant in variants]
+    key = next((it for it in _SKUS if product.get(it)), "sku")
+    is_alone = [_sku(it) for it in variants] == [own]
+    group = {} if is_alone else {"group_id": product.get("group_id") or own}
+    joined = [_joined({**product, **group}, variant, key=key) for variant in variants]
+    if is_alone:
+        joined[0].pop("group_id", None)
+    has_own = any(it[key] == own for it in joined)
+    return joined if has_own else [{**product, key: own, **group}, *joined]
+
+
+def _sku(item: Mapping[str, Any]) -> Any:
+    return next((item[name] for name in _SKUS if item.get(name)), None)
+
+
+def with_offer(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a product whose variants have no skus with the price and the stock of one of them.
+
+    That is the first that can be bought, else the first.
+    """
+    name = next((it for it in (*LISTS, *_FURTHER_LISTS) if item.get(it)), None)
+    found = [*_nodes(item[name])] if name else []
+    if not found or any(map(_sku, found)):
+        return item
+    first = next((it for it in found if it.get("available")), found[0])
+    missing = [field for field in ("price", "in_stock") if not _named(item, field)]
+    return {**{name: it for field in missing for name, it in _named(first, field).items()}, **item}
+
+
+def skus_within(item: Mapping[str, Any]) -> list[str]:
+    """Return the skus of the items in a product that has a sku itself: they may be its parts."""
+    own = None if item.keys().isdisjoint(_PARTS) else _sku(item)
+    found = (_sku(it) for name in _PARTS for it in _nodes(item.get(name))) if own else ()
+    return [sku for sku in found if isinstance(sku, str) and sku != own]
+
+
+def _named(item: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """Return the members of an item that have a name of a field and a value."""
+    known = names_of(field)
+    return {key: it for key, it in item.items() if plain(key) in known and it not in (None, "")}
 
 
 def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -53,21 +121,39 @@ def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
             yield node
 
 
-def _joined(product: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
+def _joined(
+    product: Mapping[str, Any], variant: Mapping[str, Any], *, key: str = "sku"
+) -> dict[str, Any]:
+    sku = _sku(variant)
+    variant = {name: value for name, value in variant.items() if name not in _SKUS}
     own = {name: value for name, value in variant.items() if name not in _IMAGES}
     for name in _PARENTS:
         if product.get(name) and name in own:
             own[f"variant_{name}"] = own.pop(name)
     filled = {name: value for name, value in own.items() if value not in (None, "", [])}
     group = next((product[name] for name in _GROUPS if product.get(name)), None)
-    joined = {**own, **product, **filled, "sku": variant.get("sku")}
+    joined = {**own, **product, **filled, key: sku}
     if group is not None:
         joined["group_id"] = group
+    joined.update(_stock(product, own))
     joined.update(_options(product, variant, joined))
     if images := _images(product, variant):
         joined.pop("image", None)
         joined["images"] = images
     return joined
+
+
+def _stock(product: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stock of a variant under the names by which its product says its own.
+
+    What of it nothing counts is None.
+    """
+    own = _named(variant, "in_stock")
+    for name, none in _UNTRACKED:
+        if {**product, **variant}.get(name, own) == none:
+            return {key: None for key, it in own.items() if it in (0, "0")}
+    said = next(iter(own.values()), None)
+    return {key: said for key in _named(product, "in_stock") if own and key not in own}
 
 
 def _options(

@@ -27,6 +27,7 @@ def one_value(field: str, cell: Any) -> Any:
         return cell
     values = [it for it in (one_value(field, each) for each in cell) if it not in (None, "")]
     if field == "article_type":
+        values = [it for it in values if not isinstance(it, int)]  # numbers are no names
         return max(values, key=lambda it: str(it).count(_PATH), default=None)
     return next(iter(values), None)
 

@@ -120,6 +120,7 @@ PRESETS: Final = (
             "gender": [named_options.GENDER],
             "brand": ["Brands"],
             "group_id": ["Parent"],
+            "link": ["permalink"],
         },
         hidden=publication.WOOCOMMERCE,
         paths_end=",",
@@ -154,11 +155,12 @@ PRESETS: Final = (
             ("sku", "base_image"),
             ("sku", "attribute_set_code", "product_type"),
             ("sku", "product_websites", "product_type"),
+            ("sku", "attribute_set_id", "type_id"),  # of its API
         ),
         columns={
             "sku": ["sku"],
             "display_name": ["name"],
-            "image_uri": ["base_image", "small_image", "thumbnail_image"],
+            "image_uri": ["base_image", "small_image", "thumbnail_image", "image"],
             "price": ["price"],
             "in_stock": ["is_in_stock", "qty"],
             "article_type": ["categories"],

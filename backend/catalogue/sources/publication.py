@@ -13,17 +13,24 @@ from backend.catalogue.sources.feed import RowWarning, WarningKind
 Hidden: TypeAlias = Mapping[str, Collection[str]]
 """A column -> the values, in small letters, with which a product is not shown."""
 
-_NO: Final = ("false", "no", "0")
+_NO: Final = ("false", "no", "n", "0")
 SHOPIFY: Final[Hidden] = {
     "Status": ("draft", "archived", "unlisted"),
     "Published": _NO,
     "Published on online store": _NO,
 }
-WOOCOMMERCE: Final[Hidden] = {"Published": ("0", "-1")}  # private; draft, or waiting for a review
+WOOCOMMERCE: Final[Hidden] = {
+    "Published": ("0", "-1"),  # private; draft, or waiting for a review
+    "status": ("draft", "pending", "private", "trash"),  # of its API
+}
 MAGENTO: Final[Hidden] = {"product_online": ("2", *_NO), "status": ("2", "disabled")}
 META: Final[Hidden] = {"visibility": ("hidden", "staging"), "status": ("archived", "hidden")}
 OPENCART: Final[Hidden] = {"status": ("disabled", *_NO)}
-TABLE: Final[Hidden] = {"Active (0/1)": _NO, "is_published": _NO, "is_active": _NO}
+TABLE: Final[Hidden] = {
+    **dict.fromkeys(("Active (0/1)", "is_published", "is_active", "is_visible"), _NO),
+    **dict.fromkeys(("active", "enabled", "visible", "published", "Product Visible?"), _NO),
+    "status": ("draft", "archived", "inactive", "disabled", "unpublished", "hidden", "deleted"),
+}
 
 
 @dataclass(frozen=True)

@@ -79,9 +79,13 @@ class RowPlan:
 
     @classmethod
     def make(cls, columns: Columns) -> RowPlan | None:
-        """Make a plan; None for a table that holds objects, or more attributes than are kept."""
+        """Make a plan; None for a table with objects, cents, or more attributes than are kept."""
         names = columns.attributes
-        if "attributes" in columns.fields or not all(map(_is_plain_key, names)):
+        if (
+            columns.has_cents
+            or "attributes" in columns.fields
+            or not all(map(_is_plain_key, names))
+        ):
             return None
         most = LARGEST_ATTRIBUTES // _JSON_BYTES - sum(len(name) + _AROUND for name in names)
         if len(names) > MOST_ATTRIBUTES or most < 0:

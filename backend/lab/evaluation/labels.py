@@ -110,4 +110,5 @@ def _known(products: Sequence[CatalogueProduct]) -> str:
     attributes = sorted(
         {f"attributes.{name}" for product in products for name in product.attributes}
     )
-    return f"there is {', '.join([*columns, *attributes[:20]]) or 'no label at all'}"
+    names = ", ".join([*columns, *attributes[:20]])
+    return f"there are {names}" if names else "there is no label at all"

@@ -21,6 +21,7 @@ from backend.lab.evaluation.labels import CatalogueProduct, read_products
 from backend.lab.evaluation.splits import fraction_of
 from backend.lab.training.other_words import ALL_OTHER_WORDS
 from backend.lab.training.word_classes import with_classes
+from backend.lab.training.word_comparison import before, in_use, score
 from backend.lab.training.words import LABELS, NAME, Described, WordRecipe, learn
 from backend.lab.types import Positions, Report
 
@@ -37,12 +38,15 @@ def learn_words(
     encode: Callable[[Sequence[str]], FloatArray],
     *,
     recipe: WordRecipe | None = None,
+    force: bool = False,
     report: Report | None = None,
 ) -> dict[str, Any]:
-    """Learn for the active generation, from the vectors in SQL; store and return the figures.
+    """Learn for the active generation, from the vectors in SQL; store it if it is better.
 
-    A tenth of the products, chosen by the digests of their skus, is only measured on. Raises
-    NoGeneration, and NotTrainable when fewer than FEWEST products have a vector and a text.
+    A tenth of the products, chosen by the digests of their skus, is only measured on. Returns the
+    figures; `before` has those of what was in use, and `kept` tells whether the new one took its
+    place. `force` stores it in any case. Raises NoGeneration, and NotTrainable when fewer than
+    FEWEST products have a vector and a text.
     """
     recipe = recipe or WordRecipe()
     generation, products, matrix = read_described(db)
@@ -51,13 +55,21 @@ def learn_words(
     described = _described(generation, products, matrix, learnt)
     provenance = {"embedder": generation.embedder, "products": len(learnt), **asdict(recipe)}
     alignment = learn(described, encode, recipe=recipe, report=report, provenance=provenance)
-    quality = {"products": len(learnt), "words": len(alignment.words)}
-    quality |= measure(alignment, encode, products, matrix, np.flatnonzero(held_out))
-    db.write(
-        lambda session: word_alignments.store(
-            session, generation.fingerprint, alignment.to_bytes(), quality
-        )
-    )
+
+    def judge(judged: Alignment) -> dict[str, Any]:
+        return measure(judged, encode, products, matrix, np.flatnonzero(held_out))
+
+    quality = {"products": len(learnt), "words": len(alignment.words), **judge(alignment)}
+    known = in_use(db, generation.fingerprint)
+    if known is not None:
+        named = name_products(generation, products, matrix)
+        quality["before"] = before(known, named, encode, learnt_from=learnt, measure=judge)
+    is_better = known is None or score(quality) > score(quality["before"])
+    quality["kept"] = is_better or force
+    if quality["kept"]:
+        content = alignment.to_bytes()
+        fingerprint = generation.fingerprint
+        db.write(lambda session: word_alignments.store(session, fingerprint, content, quality))
     return quality
 
 

@@ -122,8 +122,8 @@ def _check_recall(trials: Sequence[_Trial], bounds: Bounds) -> Check:
         passed=passed,
         says=""
         if value is None
-        else f"recall@{NEIGHBOURS} is {value:.3f}, "
-        f"{bounds.recall - value:.3f} below the {bounds.recall:.3f} demanded",
+        else f"{name} is {value:.3f}, {_beside(value, bounds.recall)} "
+        f"the {bounds.recall:.3f} demanded",
     )
 
 
@@ -141,7 +141,7 @@ def _check_overlap(trials: Sequence[_Trial], *, same: bool, bounds: Bounds) -> C
         bound=least,
         passed=value >= least,
         says=f"{name} with the active generation of the same embedder is {value:.3f}, "
-        f"{least - value:.3f} below the {least:.3f} demanded",
+        f"{_beside(value, least)} the {least:.3f} demanded",
     )
 
 
@@ -191,9 +191,17 @@ def _check_map(field: str, new: float | None, old: float | None, bounds: Bounds)
         passed=passed,
         says=""
         if new is None or old is None
-        else f"mAP@{MAP_AT} by {field} is {new:.3f}, {old - new:.3f} below the active "
-        f"generation's {old:.3f}, {bounds.map_drop:.3f} are allowed",
+        else f"mAP@{MAP_AT} by {field} is {new:.3f}, {_beside(new, old)} the active "
+        f"generation's {old:.3f}, {bounds.map_drop:.3f} less are allowed",
     )
+
+
+def _beside(value: float, other: float) -> str:
+    """Say where a value lies beside another, such as `0.020 below`."""
+    difference = round(value - other, 3)
+    if not difference:
+        return "equal to"
+    return f"{abs(difference):.3f} {'above' if difference > 0 else 'below'}"
 
 
 def _mean(values: Iterable[float]) -> float | None:

@@ -229,6 +229,10 @@ class Operations(Generic[Sent]):
         """Change some fields of many products."""
         return self._ask("POST", "/v1/products:patch", json=body)
 
+    def post_event(self, body: Fields) -> Sent:
+        """Store what a shopper did."""
+        return self._ask("POST", "/v1/events", json=body)
+
     def post_events(self, body: Fields) -> Sent:
         """Store what shoppers did."""
         return self._ask("POST", "/v1/events:batch", json=body)

@@ -61,6 +61,7 @@ OPERATIONS = [
     ("POST", "/v1/admin/jobs/<id>/cancel", ADMIN),
     ("POST", "/v1/admin/purge", ADMIN),
     ("POST", "/v1/events:batch", INGEST),
+    ("POST", "/v1/events", INGEST),
     ("GET", "/v1/users/<user>/events", ADMIN),
     ("GET", "/v1/users/<user>/answers", ADMIN),
     ("DELETE", "/v1/users/<user>", ADMIN),

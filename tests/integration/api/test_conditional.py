@@ -37,6 +37,16 @@ def test_what_a_client_has_is_not_sent_again(wardrobe: Shop, url: str) -> None:
     assert (other.status_code, other.json) == (200, first.json)
 
 
+def test_a_read_that_may_be_answered_304_says_so_in_the_description(wardrobe: Shop) -> None:
+    described = wardrobe.client.get("/openapi.json").json["paths"]
+    for path in ("/v1/status", "/v1/admin/jobs", "/v1/users/ann/recommendations"):
+        answer = wardrobe.client.get(path, headers={"If-None-Match": "*"})
+        assert answer.status_code == 304
+        read = described[path.replace("ann", "{user}")]["get"]
+        assert "304" in read["responses"]
+        assert {"$ref": "#/components/parameters/IfChanged"} in read["parameters"]
+
+
 @pytest.mark.parametrize("path", ["products/0001/similar", "new-products", "trending"])
 def test_a_list_has_a_weak_tag_that_holds_until_it_changes(wardrobe: Shop, path: str) -> None:
     url = f"/v1/{path}?limit=3"

@@ -225,7 +225,7 @@ def test_lists_for_shoppers_have_pages_too(
 
 def test_a_cursor_that_nobody_made_here_is_refused(wardrobe: Shop) -> None:
     cursor = get(wardrobe, "/v1/products/0001/similar", limit=1)["next_cursor"]
-    changed = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
+    changed = ("A" if cursor[0] != "A" else "B") + cursor[1:]  # the last one may hold unused bits
     for bad in (changed, "x", "cHJvZHVjdHM6MQ", "é", cursor[:30], "A" * 100):
         answer = wardrobe.client.get("/v1/products/0001/similar", query_string={"cursor": bad})
         assert (answer.status_code, answer.content_type) == (422, PROBLEM)

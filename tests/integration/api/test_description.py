@@ -172,6 +172,7 @@ OPERATIONS = [
     *("GET /v1/admin/rules", "POST /v1/admin/rules", "GET /v1/admin/rules/{id}/history"),
     *(f"{method} /v1/admin/rules/{{id}}" for method in ("GET", "PUT", "DELETE")),
     *(f"{method} /v1/admin/feeds/{{name}}" for method in ("GET", "PATCH", "DELETE")),
+    "POST /v1/events",
     *("POST /v1/events:batch", "GET /v1/users/{user}/events", "DELETE /v1/users/{user}"),
     *("POST /v1/recommendations", "GET /v1/users/{user}/recommendations"),
     *("GET /v1/recommendations/{recommendation_id}", "GET /v1/users/{user}/answers"),

@@ -64,6 +64,37 @@ def test_a_body_without_items_is_refused_whole(wardrobe: Shop) -> None:
         assert (response.status_code, response.mimetype) == (422, PROBLEM)
 
 
+def test_one_event_needs_no_list(wardrobe: Shop) -> None:
+    event = {"id": "single", "kind": "view", "sku": "0001", "user": "ann"}
+    first = wardrobe.client.post("/v1/events", json=event)
+    assert (first.status_code, first.json) == (200, {"stored": 1, "duplicates": 0, "unknown": 0})
+    assert wardrobe.client.post("/v1/events", json=event).json["duplicates"] == 1
+    assert post(wardrobe, event)["duplicates"] == 1
+    late = {"kind": "cart", "sku": "later", "session": "s"}
+    assert wardrobe.client.post("/v1/events", json=late).json["unknown"] == 1
+    assert wardrobe.client.get("/v1/users/ann/events").json["items"][0]["id"] == "single"
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "code"),
+    [
+        ("kind", "stare", "invalid-request"),
+        ("sku", None, "invalid-request"),
+        ("at", "2026-11-29T10:00:00", "invalid-event"),
+        ("at", "0001-01-01T00:00:00+23:00", "invalid-event"),
+        ("at", (NOW + timedelta(days=2)).isoformat(), "invalid-event"),
+        ("colour", "red", "invalid-request"),
+    ],
+)
+def test_one_event_that_is_wrong_is_422(
+    wardrobe: Shop, member: str, value: str | None, code: str
+) -> None:
+    event = {"kind": "view", "sku": "0001", "user": "ann", member: value}
+    refused = wardrobe.client.post("/v1/events", json=event)
+    assert (refused.status_code, refused.mimetype, refused.json["code"]) == (422, PROBLEM, code)
+    assert member in refused.json["detail"]
+
+
 def test_a_product_that_comes_later_is_joined(wardrobe: Shop) -> None:
     event = {"id": "late", "kind": "view", "sku": "later", "user": "ann"}
     assert post(wardrobe, event)["unknown"] == 1

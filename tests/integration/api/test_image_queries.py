@@ -220,7 +220,7 @@ def test_what_is_wrong_with_a_fetched_image_is_said_as_for_an_upload(
 
 def test_one_of_product_and_image_is_named(client: FlaskClient, host: ImageHost) -> None:
     for body, said in (
-        ({}, "must be given, or image_uri or text"),
+        ({}, "give sku, image_uri or text"),
         ({"sku": "0001", "image_uri": host.uri("a")}, "may not be given beside image_uri"),
     ):
         answer = asked(client, body)

@@ -75,6 +75,70 @@ def test_json_that_is_no_object_is_422(client: FlaskClient, body: str) -> None:
     assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (422, "")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "pointer", "said"),
+    [
+        ("/v1/similar", {"text": "x" * 501}, "/text", "must have at most 500 characters"),
+        ("/v1/similar", {"image_uri": ""}, "/image_uri", "must have at least 1 character"),
+        ("/v1/events:batch", {"items": []}, "/items", "must have at least 1 item"),
+        ("/v1/recommendations", {"user": "\ud800"}, "/user", "holds half of a surrogate pair"),
+        ("/v1/admin/rules", {"starts_at": "soon"}, "/starts_at", "such as 2026-11-01T08:30:00Z"),
+        ("/v1/admin/rules", {"placement": "a b"}, "/placement", "1 to 64 of: letters, digits"),
+        (
+            "/v1/admin/rules",
+            {"ends_at": "0001-01-01T00:00:00+23:00"},
+            "/ends_at",
+            "lies before the year 1",
+        ),
+        ("/v1/admin/rules:preview", {"placement": "\ud800"}, "/placement", "surrogate pair"),
+        (
+            "/v1/admin/rules",
+            {"filter": {"brand": "\ud800"}},
+            "/filter/brand",
+            "takes text without halves of surrogate pairs",
+        ),
+        (
+            "/v1/similar",
+            {"boost": [{"field": "year", "weight": 1, "boost": 1}]},
+            "/boost",
+            "holds 'boost', and there is no such member in it",
+        ),
+        (
+            "/v1/recommendations",
+            {"positive": [{"sku": "1", "weight": "2"}]},
+            "/positive",
+            "weight must be a valid number",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_member_is_said_in_plain_words(
+    client: FlaskClient, path: str, body: dict[str, Any], pointer: str, said: str
+) -> None:
+    refused = client.post(path, json=body)
+    assert (refused.status_code, refused.mimetype) == (422, PROBLEM)
+    details = [it["detail"] for it in refused.json["errors"] if it["pointer"] == pointer]
+    assert any(said in detail for detail in details), refused.json
+    assert "after validation" not in refused.text
+    assert "Body" not in refused.text
+
+
+@pytest.mark.parametrize("upload", [5, "é", "a"])
+def test_an_upload_that_is_no_base64_is_named(client: FlaskClient, upload: object) -> None:
+    refused = client.put("/v1/products/1", json={"images": [{"upload": upload}]})
+    assert refused.status_code == 422
+    assert "image 1, upload: must be the file in base64" in refused.json["detail"]
+
+
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_an_experiment_with_a_number_that_no_generation_can_have_is_422(
+    client: FlaskClient, state: str
+) -> None:
+    body = {"generation": 2**63, "state": state}
+    refused = client.put("/v1/admin/experiments/e", json=body)
+    assert (refused.status_code, refused.json["code"]) == (422, "invalid-experiment")
+    assert refused.json["detail"].startswith("generation: ")
+
+
 def test_a_body_beyond_the_limit_is_413(client: FlaskClient) -> None:
     body = json.dumps({"display_name": "x" * 2_000_000})
     refused = client.put("/v1/products/1", data=body, content_type="application/json")
@@ -124,13 +188,34 @@ def test_a_name_that_is_not_known_is_answered_with_the_nearest_one(client: Flask
 def test_a_path_that_is_not_there_is_answered_with_the_nearest_one(client: FlaskClient) -> None:
     for path, near in [
         ("/v1/product/1/similar", "/v1/products/{sku}/similar"),
-        ("/v1/events", "/v1/events:batch"),
+        ("/v1/event:batch", "/v1/events:batch"),
         ("/v1/admin/rule", "/v1/admin/rules"),
         ("/v1/admin/generation/7", "/v1/admin/generations/{id}"),
     ]:
         assert f"; the nearest is {near}; /docs" in client.get(path).json["detail"]
     assert "nearest" not in client.get("/v1/nothing/at/all").json["detail"]
     assert "nearest" not in client.get("/product").json["detail"]
+
+
+@pytest.mark.parametrize("method", ["get", "put", "delete"])
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/v1/products//image", "/v1/products/{sku}/image"),
+        ("/v1/products//images/2", "/v1/products/{sku}/images/{number}"),
+    ],
+)
+def test_a_path_without_a_name_is_404_and_leads_to_no_other_product(
+    client: FlaskClient, method: str, path: str, meant: str
+) -> None:
+    refused = getattr(client, method)(path)
+    assert (refused.status_code, refused.mimetype) == (404, PROBLEM)
+    assert refused.json["detail"] == f"a part of this path is empty: it would be {meant}"
+
+
+def test_two_slashes_where_no_name_is_missing_lead_on(client: FlaskClient) -> None:
+    assert client.get("/v1//status").status_code == 308
+    assert client.get("/v1//status", follow_redirects=True).status_code == 200
 
 
 def test_a_colour_by_name_is_told_from_the_weight_of_colour(client: FlaskClient) -> None:

@@ -77,6 +77,7 @@ BREAKING: dict[str, Callable[[Any], object]] = {
         score={"anyOf": [{"type": "number"}, {"type": "string"}]}
     ),
     "state may be paused now": lambda it: schema(it, "JobState")["enum"].append("paused"),
+    "the status 202 is new": lambda it: operation(it)["responses"].update({"202": {}}),
     "the status 204 is removed": lambda it: operation(it, "/v1/products/{sku}", "delete")[
         "responses"
     ].pop("204"),
@@ -103,6 +104,7 @@ ALLOWED: dict[str, Callable[[Any], object]] = {
     "member-of-a-request": lambda it: schema(it, "SimilarBody")["properties"].update(
         new={"type": "string"}
     ),
+    "unchanged": lambda it: operation(it, "/v1/status")["responses"].update({"304": {}}),
     "code": lambda it: schema(it, "ProblemCode")["enum"].append("new-code"),
     "larger-limit": lambda it: it["components"]["parameters"]["Limit100"]["schema"].update(
         maximum=500

@@ -167,7 +167,7 @@ def test_the_command_writes_ndjson_and_parquet(
     found = {row["sku"]: [item["sku"] for item in row["items"]] for row in rows}
     assert found == expected(shop, limit=2, gender="Men", price_gte=3)
     assert "8 lists of 9 products" in said
-    assert "1 products have no list: not-searchable" in said
+    assert "1 product has no list: not-searchable" in said
     assert ".ndjson, .jsonl or .parquet" in str(refused.exception)
 
 

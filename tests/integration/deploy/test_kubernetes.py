@@ -140,6 +140,7 @@ def test_the_settings_are_accepted_together(monkeypatch: pytest.MonkeyPatch) -> 
     found = Settings(_env_file=None)  # type: ignore[call-arg]
     ports = {it["name"]: it["containerPort"] for it in only(workload_of("api"))["ports"]}
     assert ports == {"http": 8000, "metrics": found.metrics_port}
+    assert found.metrics_host == "0.0.0.0"  # not the pod's own loopback
     for name in ("worker", "worker-interactive", "worker-gpu"):
         assert only(workload_of(name))["ports"][0]["containerPort"] == found.worker_metrics_port
     assert found.locked

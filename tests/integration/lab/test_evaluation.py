@@ -230,7 +230,7 @@ def test_any_attribute_can_be_the_label(services: Services) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (EvaluationOptions(by=("fabric",)), "no product has 'fabric'; there is gender"),
+        (EvaluationOptions(by=("fabric",)), "no product has 'fabric'; there are gender"),
         (EvaluationOptions(by=("gender",), unseen=("Mne",)), "'Mne'; there is Men"),
         (EvaluationOptions(by=("gender",), held_out=1e-9), "no product to query"),
         (EvaluationOptions(by=("gender",), index="held-out"), "fewer than two products"),
@@ -475,4 +475,4 @@ def test_a_wrong_label_is_one_line(run: Run) -> None:
     ran = CliRunner().invoke(cli.app, ["evaluate", "--by", "fabric"])
 
     assert isinstance(ran.exception, NotEvaluable)
-    assert "there is gender, master_category" in ran.exception.message
+    assert "there are gender, master_category" in ran.exception.message

@@ -73,6 +73,7 @@ def test_a_broken_embedder_is_not_promoted_and_the_number_that_failed_is_named(
     quality = shop.generation_in(BUILDING).quality
     assert quality is not None
     assert not quality["checks"]["mAP@5"]["passed"]
+    assert "0.050 above the 0.950" in quality["checks"]["recall@10"]["says"]
     assert shop.similar("s0").generation.id == 1
 
 

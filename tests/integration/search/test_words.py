@@ -167,6 +167,23 @@ def test_what_is_learnt_anew_is_used_from_the_next_query(words: Shop) -> None:
         learn_words(words.db, minilm.shipped().encode, recipe=RECIPE)
 
 
+def test_what_is_no_better_does_not_take_the_place_of_what_was_learnt(words: Shop) -> None:
+    learnt = _stored(words)
+    hasty = replace(RECIPE, epochs=1, rate=1e-6)
+    tried = learn_words(words.db, minilm.shipped().encode, recipe=hasty)
+    assert not tried["kept"]
+    assert tried["before"]["name_recall@10"] > tried["name_recall@10"]
+    assert _stored(words) == learnt
+    assert learn_words(words.db, minilm.shipped().encode, recipe=hasty, force=True)["kept"]
+    assert _stored(words) != learnt
+    assert learn_words(words.db, minilm.shipped().encode, recipe=RECIPE)["kept"]
+
+
+def _stored(shop: Shop) -> bytes:
+    with shop.db.read() as session:
+        return session.query(WordAlignment).one().alignment
+
+
 def test_without_the_extra_the_answer_says_what_to_install(words: Shop) -> None:
     encoder = TextEncoder(words.db, model=lambda: minilm.shipped("no_such_package"))
     similar = SimilarProducts(words.db, words.services.indexes.of, encoder.encode)
@@ -189,6 +206,10 @@ def test_the_commands_learn_and_ask(
         fill(shop)
     learnt = run_command("train", "words", "--epochs", "40").output
     assert "name_recall@10" in learnt
+    assert "It is stored" in learnt
+    hasty = ["train", "words", "--epochs", "1"]
+    assert "It is no better" in run_command(*hasty).output
+    assert '"kept": false' in run_command(*hasty, "--json").output
     shown = run_command("similar", "--text", "red shirts", "--limit", "3").output
     assert "Red-" in shown
     assert "Blue-" not in shown

@@ -352,7 +352,7 @@ def test_what_a_shopper_does_is_stored_and_changes_what_is_recommended(
     assert (stored.kind, stored.sku, stored.shopper) == ("cart", "0001", "anna")
     assert stored.recommendation == "listed"
     assert "Nothing is known of anna yet" in before
-    assert "By what anna did lately" in after
+    assert "From what anna did lately" in after
     assert skus_in(after)[0] == "0002"
 
 

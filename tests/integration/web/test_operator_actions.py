@@ -179,7 +179,7 @@ def test_recall_is_shown_by_the_shape_of_filters(shop: Shop, browser: OperatorBr
 def test_rules_show_what_they_do_and_what_is_wrong_with_them(
     shop: Shop, browser: OperatorBrowser
 ) -> None:
-    assert "Rules What merchandisers want" in text_of(browser.read("/rules"))
+    assert "Rules Rules of merchandisers" in text_of(browser.read("/rules"))
 
     def add(session: Any) -> list[int]:
         placements.put(session, "pdp", {"limit": 8})
@@ -258,7 +258,7 @@ def test_before_and_after_show_the_neighbours_in_both_generations(
     shop: Shop, browser: OperatorBrowser
 ) -> None:
     page = text_of(browser.read("/evaluation"))
-    assert "The same 6 products asked of generation 1 (active, mean-colour )" in page
+    assert "What looks like the same 6 products, by generation 1 (active, mean-colour )" in page
     assert page.count("Before, generation 1") == page.count("After, generation 2") == 6
     assert len(re.findall(r"[0-9] of [0-9] stay", page)) == 6
 

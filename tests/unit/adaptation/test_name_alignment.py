@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from backend.adaptation.learning_words import FEWEST_NAMES, learn_words
-from backend.adaptation.name_alignment import Named, align, embed_sentences, move
+from backend.adaptation.name_alignment import Encode, Named, align, embed_sentences, move
 from backend.embedders import Block, FloatArray
 from backend.embedders.words import Alignment
 
@@ -71,7 +72,21 @@ def test_what_is_as_good_already_stays() -> None:
     assert not again.is_useful
 
 
+@pytest.mark.parametrize("name", ["Product {}", "x{}", "Shirt"])
+@pytest.mark.parametrize("encode", [None, lengths_of_texts])
+def test_names_without_a_word_that_tells_them_apart_are_not_kept(
+    name: str, encode: Encode | None
+) -> None:
+    found = named()
+    names = [name.format(number) for number in range(COUNT)]
+    learnt = learn_words(replace(found, names=names, labels=[[None] * COUNT]), encode)
+    assert learnt is not None
+    assert not learnt.is_useful
+    assert learnt.quality["name_recall@10"] < 0.2
+
+
 def test_few_names_teach_nothing() -> None:
+    assert learn_words(replace(named(), names=["Product"] * COUNT), None) is None
     assert learn_words(named(count=FEWEST_NAMES - 1), None) is None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Blueprint, Flask, Response, after_this_request, g, request, signals, url_for
 from flask_openapi3.models.info import Info
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import NotFound
 from werkzeug.test import run_wsgi_app
 
@@ -201,3 +202,13 @@ def test_notes_and_headers_are_found_as_in_flask_s_own() -> None:
     assert "content-TYPE" in headers
     assert "content" not in headers
     assert headers.to_wsgi_list() == [("Content-Type", "text/plain"), ("Vary", "Accept")]
+
+
+def test_headers_are_set_as_in_werkzeug_s_own() -> None:
+    for made in (QuickHeaders.of(("Vary", "Accept")), Headers([("Vary", "Accept")])):
+        made["ETag"] = "a"
+        made["vary"] = "Origin"
+        made["Age"] = 3
+        assert list(made) == [("vary", "Origin"), ("ETag", "a"), ("Age", "3")]
+        with pytest.raises(ValueError, match="newline"):
+            made["X-Id"] = "a\r\nSet-Cookie: b"

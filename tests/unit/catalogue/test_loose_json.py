@@ -116,11 +116,11 @@ def test_a_product_of_schema_org_has_the_price_of_its_offer(tmp_path: Path) -> N
     assert (fields["price"], fields["currency"], fields["in_stock"]) == (9.9, "EUR", False)
 
 
-def test_a_product_with_a_sku_says_that_its_variants_stay_text(tmp_path: Path) -> None:
-    item = '{{"sku": "{0}", "variants": [{{"sku": "{0}-1"}}, {{"sku": "{0}-2"}}]}}'
+def test_a_product_with_a_sku_says_that_its_items_stay_text(tmp_path: Path) -> None:
+    item = '{{"sku": "{0}", "items": [{{"sku": "{0}-1"}}, {{"sku": "{0}-2"}}]}}'
     rows, _, _ = read(tmp_path, f"[{item.format('A')}, {item.format('B')}]")
     assert [row.sku for row in rows] == ["A", "B"]
-    said = [[text for text in row.warnings if "variants" in text] for row in rows]
+    said = [[text for text in row.warnings if "items" in text] for row in rows]
     assert [len(texts) for texts in said] == [1, 0]
     assert "A-1, A-2" in said[0][0]
 

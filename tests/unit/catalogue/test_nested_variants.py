@@ -141,13 +141,14 @@ def check_both(rows: Sequence[CheckedRow | Reject]) -> None:
 @pytest.mark.parametrize(
     ("items", "skus"),
     [
-        ([{"sku": "P", "variants": [{"sku": "A"}]}], ["P"]),
+        ([{"sku": "P", "items": [{"sku": "A"}]}], ["P"]),  # perhaps the parts of a set
+        ([{"sku": "P", "variants": [{"sku": "P"}]}], ["P"]),
         ([{"id": "P", "variants": [{"size": "M"}]}], ["P"]),
         ([{"id": "P", "variants": []}, REST], ["P", "A", "B"]),
         ([{"id": "P", "items": [{"id": "x"}]}], ["P"]),
     ],
 )
-def test_a_product_whose_variants_have_no_sku_or_that_has_one_stays_one(
+def test_a_product_whose_variants_have_no_sku_of_their_own_stays_one(
     tmp_path: Path, items: Any, skus: list[str]
 ) -> None:
     assert [row.sku for row in read(tmp_path, json.dumps(items))] == skus

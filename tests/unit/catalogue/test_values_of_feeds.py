@@ -103,12 +103,12 @@ def test_a_note_behind_the_last_column_is_no_part_of_the_name(tmp_path: Path) ->
 def test_a_price_in_an_unknown_shape_has_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "feed.json"
     path.write_text(
-        '[{"sku": "A", "price": {"cents": 990}}, {"sku": "B", "price": {"value": null}}]'
+        '[{"sku": "A", "price": {"points": 990}}, {"sku": "B", "price": {"value": null}}]'
     )
     with closing(open_source(path)) as source:
         first, second = (row for row in source.read() if isinstance(row, FeedRow))
     assert "price" not in first.fields
-    assert any("cents" in warning for warning in first.warnings)
+    assert any("points" in warning for warning in first.warnings)
     assert second.fields["price"] is None
 
 

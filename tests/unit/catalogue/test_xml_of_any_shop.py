@@ -113,15 +113,16 @@ def test_a_currency_of_something_else_is_not_that_of_the_price(tmp_path: Path, i
     assert fields(tmp_path, product(inside)).get("currency") is None
 
 
-def test_variants_of_a_product_with_an_id_stay_text_and_a_warning_says_so(tmp_path: Path) -> None:
+def test_variants_of_a_product_with_an_id_are_products_of_its_group(tmp_path: Path) -> None:
     variant = "<variant><sku>{}</sku></variant>"
-    (row,) = read(
+    rows = read(
         tmp_path,
         f"<products><product><id>A</id><name>Tee</name><variants>{variant.format('A-1')}"
-        f"{variant.format('A-2')}</variants></product></products>",
+        f"{variant.format('A-2')}</variants></product><product><id>B</id></product></products>",
     )
-    assert row.sku == "A"
-    assert any("A-1, A-2" in text for text in row.warnings)
+    assert [row.sku for row in rows] == ["A", "A-1", "A-2", "B"]
+    assert [row.fields["group_id"] for row in rows] == ["A", "A", "A", None]
+    assert [row.fields["display_name"] for row in rows] == ["Tee", "Tee", "Tee", None]
 
 
 def test_variants_of_a_product_without_sku_and_id_are_products(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,13 @@ def drawn(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 )
 def test_a_match_lies_on_straight_lines_between_the_points(score: float, match: float) -> None:
     assert CURVE.matches([score])[0] == pytest.approx(match)
+
+
+def test_the_match_of_one_score_is_that_of_many() -> None:
+    scores, shares = fit(*drawn(20_000)) or ([], [])
+    curve = replace(CURVE, scores=scores, shares=shares)
+    asked = [-1.0, *scores, 1.0, *np.random.default_rng(1).uniform(-1, 1, 1000)]
+    assert [curve.match_of(it) for it in asked] == curve.matches(asked).tolist()
 
 
 @pytest.mark.parametrize(
