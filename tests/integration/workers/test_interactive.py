@@ -133,6 +133,14 @@ def test_without_redis_an_image_is_refused_at_once_and_no_address_is_told(
     assert raised.value.message == "the message broker does not answer"
 
 
+def test_a_redis_without_memory_is_named(distributed: Settings, server: RedisServer) -> None:
+    server.client.config_set("maxmemory", "1")
+    remote = RemoteEmbedder(make_app(distributed), distributed)
+    for _ in range(2):  # the second one is not tried
+        with pytest.raises(EmbedderBusy, match="its memory is full"):
+            remote(b"an image", spec="mean-colour", seconds=1)
+
+
 def test_a_redis_that_dies_while_a_shopper_waits_ends_the_waiting(
     distributed: Settings, server: RedisServer
 ) -> None:
