@@ -1,7 +1,7 @@
 """Structured logs on stderr: readable text at a terminal, elsewhere one JSON object a line.
 
 A line of a request, also one of Celery's messages on behalf of a request, carries the request's id
-and the client's address, from structlog's context variables.
+and the client's address (`log_fields`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import Any, Final, TextIO
 
 import orjson
 import structlog
+
+from backend import log_fields
 
 log = structlog.get_logger(__name__)
 
@@ -148,7 +150,7 @@ def configure(level: str) -> None:
     """Set up structlog, and the standard library's loggers to look the same."""
     terminal = sys.stderr.isatty()
     shared: list[structlog.types.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        log_fields.merge,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _remember,
@@ -161,7 +163,7 @@ def configure(level: str) -> None:
     number = logging.getLevelNamesMapping()[level.upper()]
     stream = _json_lines.stream = LogStream(sys.stderr)
     _json_lines.level = number
-    _json_lines.processors = [structlog.contextvars.merge_contextvars, _to_line]
+    _json_lines.processors = [log_fields.merge, _to_line]
     structlog.configure(
         processors=[*shared, renderer] if terminal else _json_lines.processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -191,9 +193,7 @@ def log_request(**fields: object) -> None:
     if processors is not _json_lines.processors or processors[-1] is not _to_line:
         log.info("request", **fields)
     elif _json_lines.level <= logging.INFO:
-        event = structlog.contextvars.merge_contextvars(
-            None, "info", {**fields, "event": "request"}
-        )
+        event = log_fields.merge(None, "info", {**fields, "event": "request"})
         _json_lines.stream.write(f"{_to_line(None, 'info', event)}\n")
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from celery import Celery, signals
 from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from backend.errors import ConfigurationError
 from backend.settings import Settings
@@ -25,8 +25,18 @@ VISIBILITY_SECONDS: Final = 300
 wake-up message has expired by then and is dropped, so the only effect is that the list of
 unacknowledged messages stays short."""
 
+CHECK: Final = "lookalike:check"
+"""What a check writes: a replica and a Redis without memory answer all that only reads."""
+
 BROKER_ERRORS: Final = (KombuError, RedisError, OSError)
-"""What is raised when Redis does not answer."""
+"""What is raised when Redis does not answer, or refuses a command."""
+
+_REFUSALS: Final = {
+    OutOfMemoryError: "takes no messages: its memory is full (maxmemory)",
+    ReadOnlyError: "takes no messages: it is a replica that can only be read",
+    ResponseError: "refuses commands",
+}
+"""What Redis says when it answers, but does not do what it is asked. The first that fits counts."""
 
 
 def make_app(settings: Settings) -> Celery:
@@ -102,13 +112,25 @@ def count_waiting(channel: Any, queue: Queue) -> int:
 
 
 def check_broker(app: Celery) -> str | None:
-    """Return None if the broker answers, else a short text that says what is wrong."""
+    """Return None if the broker answers and can be written to, else what is wrong, in short."""
     try:
         with app.producer_pool.acquire(block=True) as producer:
             count_waiting(producer.channel, Queue.INDEX)
-    except BROKER_ERRORS:
-        return "does not answer"
+            producer.channel.client.set(CHECK, "", px=1000)
+    except BROKER_ERRORS as error:
+        return broker_fault(error)
     return None
+
+
+def broker_fault(error: BaseException) -> str:
+    """Say what is wrong with the broker, as the end of a sentence, without an address or a key."""
+    at: BaseException | None = error
+    while at is not None:
+        for kind, fault in _REFUSALS.items():
+            if isinstance(at, kind):
+                return fault
+        at = at.__cause__ or at.__context__
+    return "does not answer"
 
 
 def keep_our_logging() -> None:

@@ -19,8 +19,8 @@ from celery import Celery
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from structlog.contextvars import get_contextvars
 
+from backend import log_fields
 from backend.embedders.regions import FoundRegion
 from backend.errors import EmbedderBusy, LookalikeError
 from backend.outages import Outages
@@ -28,7 +28,7 @@ from backend.search.query_image import EmbeddedQuery
 from backend.settings import Settings
 from backend.vectors import Vector
 from workers import names
-from workers.app import BROKER_ERRORS, count_waiting
+from workers.app import BROKER_ERRORS, broker_fault, count_waiting
 from workers.broker_clock import BrokerClock
 from workers.names import Queue
 
@@ -64,20 +64,22 @@ class RemoteEmbedder:
         self._prefix = settings.redis_prefix
         self._clock = BrokerClock(str(settings.broker_url))
         self._outages = Outages(first_seconds=PROBE_SECONDS, longest_seconds=PROBE_SECONDS)
+        self._fault = "does not answer"  # of the broker, when it last failed
 
     def __call__(self, image: bytes, *, spec: str, seconds: float) -> EmbeddedQuery:
         """Return what a worker made of it; raise EmbedderBusy when none answers in time."""
         if not self._outages.may_try(WORKERS):
             raise EmbedderBusy("no worker has answered lately")
         if not self._outages.may_try(BROKER):
-            raise EmbedderBusy("the message broker does not answer")
+            raise EmbedderBusy(f"{BROKER} {self._fault}")
         reply_to = f"{self._prefix}lookalike:reply:{uuid.uuid4().hex}"
         try:
             self._send(image, spec, reply_to, seconds)
             answer = self._redis.blpop([reply_to], timeout=seconds)
         except BROKER_ERRORS as error:
             self._outages.fail(BROKER, str(error))
-            raise EmbedderBusy("the message broker does not answer") from None
+            self._fault = broker_fault(error)
+            raise EmbedderBusy(f"{BROKER} {self._fault}") from None
         self._outages.work(BROKER)
         if answer is None:
             self._outages.fail(WORKERS, "no answer", tolerated=UNANSWERED)
@@ -90,7 +92,7 @@ class RemoteEmbedder:
             if count_waiting(producer.channel, Queue.INTERACTIVE) >= MAX_WAITING:
                 raise EmbedderBusy("too many images wait for a worker")
             arguments = (base64.b64encode(image).decode(), spec, reply_to)
-            headers = {names.REQUEST_ID: get_contextvars().get("request_id")}
+            headers = {names.REQUEST_ID: log_fields.current().get("request_id")}
             headers |= self._clock.stamp(seconds)
             self._app.send_task(
                 names.EMBED, arguments, producer=producer, expires=seconds, headers=headers

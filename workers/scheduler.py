@@ -13,11 +13,11 @@ from typing import Any, Final
 import structlog
 from celery import platforms
 from celery.apps.beat import Beat
-from celery.beat import ScheduleEntry, Scheduler, Service
+from celery.beat import ScheduleEntry, Scheduler, SchedulingError, Service
 
 from backend.settings import Settings
 from workers import names
-from workers.app import BROKER_ERRORS, count_waiting, keep_our_logging, make_app
+from workers.app import BROKER_ERRORS, broker_fault, count_waiting, keep_our_logging, make_app
 from workers.broker_clock import BrokerClock
 from workers.health import SignOfLife
 from workers.names import Queue
@@ -47,16 +47,16 @@ class NotifyingScheduler(Scheduler):  # type: ignore[misc]
     def apply_async(
         self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **options: Any
     ) -> Any:
-        """Send one entry's message, unless enough of them wait or Redis does not answer."""
+        """Send one entry's message, unless enough of them wait or Redis does not take it."""
         sent = None
         try:
             most = MAX_WAITING if entry.task == names.WORK else MAX_WAITING + RARE
             if count_waiting(self.producer.channel, Queue.INDEX) < most:
                 entry.options["headers"] = self._clock.stamp(entry.options["expires"])
                 sent = super().apply_async(entry, producer, advance, **options)
-        except BROKER_ERRORS as error:
+        except (*BROKER_ERRORS, SchedulingError) as error:
             if self._broker_answered:
-                log.warning("the broker does not answer", error=str(error))
+                log.warning(f"the broker {broker_fault(error)}", error=str(error))
             self._broker_answered = False
         else:
             self._broker_answered = True

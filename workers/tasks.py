@@ -10,8 +10,8 @@ import structlog
 from celery import Celery, Task
 from celery.worker.request import Request
 from sqlalchemy.exc import DBAPIError
-from structlog.contextvars import bound_contextvars
 
+from backend import log_fields
 from backend.errors import LookalikeError
 from backend.status import status
 from backend.worker.loop import Worker
@@ -76,5 +76,5 @@ def register(app: Celery, worker: Worker, *, notify: Callable[[], None], replies
 
     @app.task(name=names.EMBED, bind=True, Request=Acknowledged, shared=False)  # type: ignore[untyped-decorator]
     def embed(self: Task, image: str, spec: str, reply_to: str) -> None:
-        with bound_contextvars(request_id=self.request.get(names.REQUEST_ID)):
+        with log_fields.added(request_id=self.request.get(names.REQUEST_ID)):
             replies.answer(image, spec, reply_to, embed=worker.services.local_encoder.embed)

@@ -50,7 +50,7 @@ def said_of_attributes(where: Where, *, is_short: bool) -> dict[str, Any]:
     Of a list that is full only those are looked at that the filter merely excludes values of: the
     list says by itself that something passes the others.
     """
-    if not where:
+    if not attributes_in(where):
         return {}
     asked = where if is_short else {it: each for it, each in where.items() if _excludes(each)}
     given = attributes_in(asked)

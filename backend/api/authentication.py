@@ -13,6 +13,7 @@ import structlog
 from flask import Flask, Request, current_app, g
 from sqlalchemy.exc import OperationalError
 
+from backend import log_fields
 from backend.access import keys
 from backend.access.key_cache import KeyCache, LiveKey
 from backend.access.scope import Scope
@@ -93,7 +94,7 @@ class Authenticator:
         elif token is not None:
             notes.key_prefix, scope = self._identify(token)
         notes.scope = scope
-        structlog.contextvars.bind_contextvars(key=notes.key_prefix)
+        log_fields.add(key=notes.key_prefix)
         if not scope.includes(needed):
             raise InsufficientScope(f"this needs the scope {needed}; the key's is {scope}")
 

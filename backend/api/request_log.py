@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 from flask import Flask, Response
 
+from backend import log_fields
 from backend.api.context import request_notes, this_request
 from backend.logs import log_request
 
@@ -40,8 +41,7 @@ def _begin() -> None:
     begun, notes = this_request(), request_notes()
     notes.request_id = choose_id(begun.environ.get(IN_ENVIRON, ""))
     notes.began = time.perf_counter()
-    structlog.contextvars.clear_contextvars()  # of a request whose end failed
-    structlog.contextvars.bind_contextvars(request_id=notes.request_id, client=begun.remote_addr)
+    log_fields.begin(request_id=notes.request_id, client=begun.remote_addr)
 
 
 def _end(response: Response) -> Response:
@@ -57,7 +57,7 @@ def _end(response: Response) -> Response:
         ms=took_ms(),
         bytes=response.content_length,
     )
-    structlog.contextvars.clear_contextvars()  # what this thread logs next is of no request
+    log_fields.end()  # what this thread logs next is of no request
     return response
 
 

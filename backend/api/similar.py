@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-import structlog
 from flask import Flask, g, request
 from werkzeug.datastructures import MultiDict
 
+from backend import log_fields
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.attribute_checks import attributes_in, check_filter, said_of_attributes
@@ -350,7 +350,7 @@ def _written(
 ) -> Json:
     ours = services()
     noticed = ours.recall.notice(answer.search)
-    structlog.contextvars.bind_contextvars(filter=noticed.shape, search_mode=noticed.mode)
+    log_fields.add(filter=noticed.shape, search_mode=noticed.mode)
     is_short = len(answer.items) < query.limit
     answer.meta.update(said_of_attributes(query.where, is_short=is_short))
     answer.meta.update(asker.split.shown())

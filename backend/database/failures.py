@@ -56,6 +56,10 @@ _MESSAGES: Final[tuple[tuple[str, type[LookalikeError]], ...]] = (
     ("number of parameters must be between", errors.TooManyParameters),
     ("NUL (0x00)", errors.NulByte),
     ("null character", errors.NulByte),
+    # PostgreSQL refuses a connection, and psycopg gives no code for that
+    ("too many clients already", errors.DatabaseBusy),
+    ("remaining connection slots are reserved", errors.DatabaseBusy),
+    ("too many connections for ", errors.DatabaseBusy),
 )
 
 

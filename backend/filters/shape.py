@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from backend.filters import Condition, Schema, Where
-from backend.filters.check import bounds_of
 
 UNDECLARED: Final = "attributes.*"
 """Stands for every attribute that is no facet: clients may use any number of names."""
@@ -25,10 +23,10 @@ def shape(where: Where | None, schema: Schema) -> str:
     return " ".join(sorted(f"{field}:{kind}" for field, kind in named))
 
 
-def _kinds(condition: Condition) -> Iterator[str]:
-    if condition.any_of:
-        yield "any"
-    if condition.none_of:
-        yield "not"
-    if bounds_of(condition):
-        yield "range"
+def _kinds(it: Condition) -> list[str]:
+    kinds = ["any"] if it.any_of else []
+    if it.none_of:
+        kinds.append("not")
+    if it.gte is not None or it.gt is not None or it.lte is not None or it.lt is not None:
+        kinds.append("range")
+    return kinds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import structlog
 from sqlalchemy import Select, or_, select, update
@@ -14,7 +14,14 @@ from backend.database import clock
 from backend.database.engine import Database
 from backend.database.failures import meaning_of
 from backend.database.models import Job
-from backend.errors import DatabaseFull, DatabaseUnavailable, LookalikeError
+from backend.errors import (
+    DatabaseBusy,
+    DatabaseFull,
+    DatabaseLocked,
+    DatabaseReadOnly,
+    DatabaseUnavailable,
+    LookalikeError,
+)
 from backend.jobs.records import CANCELLED, DONE, FAILED, QUEUED, RUNNING
 from backend.jobs.reporting import STALE_AFTER, Cancelled, JobReport, Report, Superseded
 
@@ -22,6 +29,16 @@ log = structlog.get_logger(__name__)
 
 Handler: TypeAlias = Callable[[Mapping[str, Any], Report], dict[str, Any]]
 """Runs one verb: (arguments, report) -> result."""
+
+PASSING: Final = (
+    DatabaseUnavailable,
+    DatabaseBusy,
+    DatabaseFull,
+    DatabaseLocked,
+    DatabaseReadOnly,
+)
+"""States of a database that end without the job: a server that was replaced by its standby can only
+be read for some seconds, and connections are used up while another program has them."""
 
 
 class Interrupted(Exception):
@@ -101,9 +118,9 @@ def _run(job: Job, handler: Handler, report: JobReport) -> bool:
 
 
 def _end_by(error: Exception, report: JobReport) -> None:
-    """Write that a job has failed; one whose database went away or is full is queued again."""
+    """Write that a job has failed; one that the state of the database ended is queued again."""
     said = meaning_of(error) or error
-    if isinstance(said, DatabaseUnavailable | DatabaseFull):
+    if isinstance(said, PASSING):
         report.give_back()
     elif isinstance(said, LookalikeError):
         report.end(state=FAILED, error=f"{said.code}: {said.message}")

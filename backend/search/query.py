@@ -71,12 +71,12 @@ class Query:
     min_match: float | None = None
     generation_id: int | None = None
 
-    @property
+    @cached_property
     def needs_vectors(self) -> bool:
         """Whether the vectors of the products are needed."""
         return bool(self.shaping.diversity or self.explain)
 
-    @property
+    @cached_property
     def chosen_by(self) -> CandidateColumns | None:
         """What candidates are chosen by, where they are many more than are shown."""
         if not (self.shaping.reorders or self.shaping.group_by):
@@ -87,7 +87,7 @@ class Query:
         columns = frozenset({*found, *group, *self.ruling.columns, *explained})
         return CandidateColumns(columns, digests=bool(self.shaping.diversity))
 
-    @property
+    @cached_property
     def needs_product(self) -> bool:
         """Whether the fields of the query product are needed, beside its vector."""
         return bool(self.shaping.restrict or self.explain)

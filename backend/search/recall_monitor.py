@@ -84,6 +84,7 @@ class RecallMonitor:
         self._noticed: dict[ShapeKey, int] = {}  # queries that are not in `_unsaved` yet
         self._recent: dict[ShapeKey, Sums] = {}  # of fewer than ENOUGH comparisons
         self._saved = time.monotonic()
+        self._last_shape: tuple[Where | None, str] = (None, "")  # that of the filter looked at last
 
     def notice(self, search: Search) -> ShapeKey:
         """Count a search and perhaps keep it for comparison; return the key it is counted under."""
@@ -161,9 +162,12 @@ class RecallMonitor:
         self._unsaved[key] = self._unsaved.get(key, Sums()) + sums
 
     def _key(self, search: Search) -> ShapeKey:
-        return ShapeKey(
-            search.generation.id, shape(search.where, self._schema), search.mode._value_
-        )
+        where = search.where
+        last, found = self._last_shape
+        if last is not where:
+            found = shape(where, self._schema)
+            self._last_shape = where, found
+        return ShapeKey(search.generation.id, found, search.mode._value_)
 
 
 def recall_of(index: VectorIndex, search: Search) -> float:

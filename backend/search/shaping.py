@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from backend.filters import Where
@@ -49,7 +50,7 @@ class Shaping:
     relax: Sequence[str] = ()
     ruled: bool = False
 
-    @property
+    @cached_property
     def reorders(self) -> bool:
         """Tell whether more neighbours are needed than are shown."""
         return bool(self.diversity or self.boost or self.ruled)

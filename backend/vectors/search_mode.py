@@ -58,6 +58,8 @@ def _are_linked(where: Where | None, schema: Schema, *, several: bool) -> bool:
 
     The points of each value are linked, but those of `several` less well with each other.
     """
+    if len(where or ()) > 1:
+        return False
     found = clauses(where)
     if len(found) > 1:
         return False

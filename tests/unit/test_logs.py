@@ -6,12 +6,13 @@ import json
 import logging
 import subprocess
 import sys
+from contextvars import Context
 from typing import Any
 
 import pytest
 import structlog
 
-from backend import logs
+from backend import log_fields, logs
 from backend.logs import RunLog
 
 PROCESS = """
@@ -118,7 +119,7 @@ def test_a_log_that_cannot_be_written_stops_nobody() -> None:
 
 def test_the_last_warnings_and_errors_are_remembered(usual_logs: None) -> None:
     logs.configure("info")
-    structlog.contextvars.clear_contextvars()  # of a request that this thread answered before
+    log_fields.end()  # of a request that this thread answered before
     log = structlog.get_logger("test")
     log.info("all is well")
     log.warning("a host is slow", host="images.example")
@@ -151,11 +152,11 @@ def test_the_line_of_a_request_is_that_of_structlog(
     usual_logs: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.configure("info")
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id="r1", client="192.0.2.1")
+    log_fields.begin(request_id="r1", client="192.0.2.1", method="of the line itself")
     fields = {"method": "GET", "path": "/v1/ö", "status": 200, "ms": 1.5, "bytes": None}
     structlog.get_logger().info("request", **fields)
     logs.log_request(**fields)
+    log_fields.end()
     usual, ours = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert list(ours) == list(usual)
     assert ours.pop("timestamp") >= usual.pop("timestamp")
@@ -172,3 +173,14 @@ def test_the_line_of_a_request_is_an_info(
     with structlog.testing.capture_logs() as lines:
         logs.log_request(path="/v1/status")
     assert lines == [{"event": "request", "path": "/v1/status", "log_level": "info"}]
+
+
+def test_the_lines_of_a_context_say_what_was_added_last() -> None:
+    log_fields.begin(request_id="r1")
+    log_fields.add(key="lk_1")
+    with log_fields.added(request_id="r2"):
+        assert log_fields.current() == {"request_id": "r2", "key": "lk_1"}
+        assert Context().run(log_fields.current) == {}
+    assert log_fields.current() == {"request_id": "r1", "key": "lk_1"}
+    log_fields.end()
+    assert log_fields.current() == {}

@@ -33,10 +33,10 @@ _WORDS_IN: Final = """
     موجود, متاح, זמין, lieferbar in werktagen, sofort, af lager, op stock, in voorraad,
     wenige verfügbar, nur wenige, bientôt épuisé, derniers articles, dernières pièces, a la venta,
     últimas unidades, ultimi pezzi, na wyczerpaniu, tillgänglig, tillgängligt, finns, på lageret,
-    άμεση παραλαβή, άμεσα διαθέσιμο, ετοιμοπαράδοτο, 有库存, 有庫存, 在库, 在庫残少, 即納, 즉시출고,
-    同日出荷, am lager, auf vorrat, ab lager lieferbar, beschikbaar, ships today, ships same day,
-    same day dispatch, in voorraad leverbaar, i magasin, dostupné ihned, k dispozici,
-    在庫あり, 有货, 有貨, 现货, 現貨, 재고있음, متوفر, במלאי
+    άμεση παραλαβή, άμεσα διαθέσιμο, ετοιμοπαράδοτο, 有库存, 有庫存, 在库, 在庫残少, あり, 即納,
+    즉시출고, 同日出荷, am lager, auf vorrat, ab lager lieferbar, beschikbaar, ships today,
+    ships same day, same day dispatch, in voorraad leverbaar, i magasin, dostupné ihned,
+    k dispozici, 在庫あり, 有货, 有貨, 现货, 現貨, 재고있음, متوفر, במלאי
 """  # noqa: RUF001 - letters of other scripts
 _WORDS_OUT: Final = """
     out of stock online, on order, restock, restocking, more on the way, expected, erwartet,
@@ -69,7 +69,7 @@ _WORDS_OUT: Final = """
     nėra, nėra sandėlyje, neturime, nav, nav noliktavā, nav pieejams, nema na stanju, nedostupno,
     rasprodano, razprodano, нема на стању, ekki til, uppselt, нет в продаже, غير موجود, غير متاح,
     לא זמין, niet in voorraad, vorbestellt, 품절, 재고없음, غير متوفر, אזל, לא במלאי,
-    temporarily sold out, no longer sold, waitlist, 品切れ, 品切, 完売, 欠品,
+    temporarily sold out, no longer sold, waitlist, なし, 品切れ, 品切, 完売, 欠品,
     取り寄せ, お取り寄せ, 无库存, 無庫存, 补货中, 已售罄, 일시품절, 재입고예정, หมด,
     สินค้าหมดชั่วคราว, tidak tersedia, không có sẵn, tạm hết hàng,
     nachbestellt, nicht am lager, nicht vorrätig, im zulauf, zulauf, bestellartikel, auf nachfrage,

@@ -13,9 +13,10 @@ from backend.catalogue.sources.mapping import FeedMapping
 from backend.errors import UnreadableCatalogue
 
 _MOST_LANGUAGES: Final = 5
-_HINT: Final = re.compile(r"\s*\([^()]*\)")
+_HINT: Final = re.compile(r"\s*\([^()]*\)|（[^（）]*）")  # noqa: RUF001 - Chinese
 _WITHOUT_TAX: Final = re.compile(
-    r"\((?:[^()]*\b)?(?:excl?|exkl|ex|without|net|netto|hors|ht|sin|senza|bez|ohne)\b",
+    r"税抜|\((?:[^()]*\b)?"
+    r"(?:excl?|exkl|ex|without|net|netto|hors|ht|sin|senza|bez|ohne)\b",
     re.IGNORECASE,
 )
 _LANGUAGE: Final = re.compile(

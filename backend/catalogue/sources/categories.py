@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from backend.catalogue.sources.presets import Preset
+from backend.catalogue.sources.presets import NAMES, Preset
 
 _ARROW: Final = re.compile(r"[>›→]|->|=>|&gt;")  # noqa: RUF001 - as shops write it
 _SLASH: Final = re.compile(r"[>/]")
@@ -15,6 +15,13 @@ _SIGNS: Final = re.compile(r"[>›»→|]|->|=>|&gt;|::|\s[/\\]\s")  # noqa: RUF
 """What divides a path in any shop's table."""
 _SLASHES: Final = re.compile(r"/|\\")
 _DIVIDERS: Final = {"magento": _SLASH, "magento1": _SLASH, "table": _SIGNS}
+_KINDS: Final = frozenset(
+    [
+        *("product", "simple", "variable", "variation", "variant", "configurable", "physical"),
+        *("product_variation", "parent", "child"),
+    ]
+)
+"""What a column `type` says of a row, and is no category."""
 _DIVIDER: Final = re.compile(r"[>/,|»›→\\]|::")  # noqa: RUF001
 """What a path has between its categories, in every preset."""
 _BETWEEN_PATHS: Final = ("\n", ";", "|", ",")
@@ -28,6 +35,8 @@ def category_fields(preset: Preset, fields: dict[str, Any]) -> dict[str, Any]:
     Of several paths in one cell the deepest is taken.
     """
     text = fields.get("article_type")
+    if isinstance(text, str) and text.lower() in _KINDS and preset.is_any_shops:
+        return {**fields, "article_type": None}
     if not isinstance(text, str) or not _DIVIDER.search(text):
         return fields
     names = _names(preset.name, preset.paths_end, text)
@@ -56,7 +65,7 @@ def _divider_of(preset: str, text: str) -> re.Pattern[str]:
 
     A slash between two names (`T-Shirts/Tops`) is usually part of one category.
     """
-    divider = _DIVIDERS.get(preset, _ARROW)
+    divider = _DIVIDERS.get(preset, _ARROW if preset in NAMES else _SIGNS)
     if divider is _SIGNS and not _SIGNS.search(text):
         names = [name for name in _SLASHES.split(text) if name.strip()]
         return _SLASHES if len(names) > 2 or text.startswith(("/", "\\")) else _SIGNS

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from backend.catalogue.sources.fixed_width import Column, FixedRows
+
 DELIMITERS: Final = ",;\t|"
 FURTHER_DELIMITERS: Final = "~^¦\x01\x1f；:"  # noqa: RUF001 - the semicolon of Chinese
 """Taken only where none of the others divides the header, and the header then names a sku."""
@@ -25,9 +27,12 @@ class Header:
     delimiter: str
     quote: str = QUOTE
     skips_blanks: bool = False  # between a delimiter and a quote
+    fixed: Sequence[Column] = ()  # where the columns of a table without delimiters lie
 
     def reader(self, lines: Iterable[str]) -> Rows:
         """Return a strict reader of lines."""
+        if self.fixed:
+            return FixedRows(lines, self.fixed)
         return csv.reader(
             lines,
             delimiter=self.delimiter,

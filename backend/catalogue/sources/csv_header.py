@@ -19,6 +19,7 @@ from backend.catalogue.sources.csv_dialect import (
     quote_of,
 )
 from backend.catalogue.sources.csv_lines import Line, Lines, straight, unwrapped
+from backend.catalogue.sources.fixed_width import DELIMITER, FixedRows, find_columns
 from backend.errors import UnreadableCatalogue
 
 HEADER_LINES: Final = 50  # at most so many lines of comments, and of the header itself
@@ -52,6 +53,10 @@ def read_header(
         text = rows[above - 1].strip("\r\n")
         lines.skip(above)
         rows = [line.text for line in lines.peek(HEADER_LINES)]
+    is_undivided = not delimiter and not any(each in text for each in DELIMITERS)
+    if is_undivided and (fixed := find_columns(text, rows, is_header)):
+        names = next(iter(FixedRows([text], fixed)))
+        return Header([" ".join(name.split()) for name in names], DELIMITER, fixed=fixed)
     delimiter = delimiter or further_delimiter(text, is_header) or _find_delimiter(text, rows)
     form = Header(
         [],
@@ -94,6 +99,8 @@ def _lines_above(
 
     def could_be(at: int) -> bool:
         line = ([text, *rows])[at].strip("\r\n")
+        if at and not any(each in line for each in DELIMITERS):
+            return bool(find_columns(line, rows[at:], is_header))
         with suppress(csv.Error):
             used = delimiter or _find_delimiter(line, rows[at:])
             return is_header(next(csv.reader([line], delimiter=used), []))

@@ -203,6 +203,8 @@ def _fitted(
         sku = values[key].strip() if key < len(values) else ""
         if is_remark(text := header.delimiter.join(values)):
             return NoProduct(line, None, f"{text.strip()[:80]!r} is a remark, not a product")
+        if header.fixed:
+            return Reject(line, sku or None, "its values do not stand in the header's columns")
         cut_off = ": the line is cut off" if surplus < 0 else ""
         return Reject(line, sku or None, reason + cut_off)
     if lines.notes or len(lines.taken) > 1 or lines.taken[0].warnings:

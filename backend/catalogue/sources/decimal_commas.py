@@ -19,6 +19,9 @@ from backend.catalogue.sources.csv_dialect import Header
 _WHOLE: Final = re.compile(r"\s*[^\d\s.,-]{0,4}\s*\d{1,3}(?:[.' ]?\d{3})*\s*")
 _REST: Final = re.compile(r"\d{3}\.\d{2}\s*[^\d.,]{0,10}")
 _DECIMALS: Final = re.compile(r"\d{2}\s*[^\d.,]{0,10}")
+_GROUP: Final = re.compile(r"\d{3}\s*(?:円|원|₫|Ft)?")
+_OF_YEN: Final = re.compile(r"[¥￥₩₫]\s*\d{1,3}")
+"""Of money without decimals the comma can only stand between thousands: ¥1,980."""
 _POINT: Final = re.compile(r"\d\.\d{1,2}(?!\d)")
 _AMOUNTS: Final = re.compile(
     r"price|preis|prix|precio|prezzo|prijs|cena|pris|hinta|fiyat|cost|amount|msrp|uvp|rrp|цена"
@@ -59,6 +62,7 @@ def with_whole_amounts(
             break
         rest = joined[at + 1]
         is_rest = _REST.fullmatch(rest) or (are_decimal and _DECIMALS.fullmatch(rest))
+        is_rest = is_rest or (_GROUP.fullmatch(rest) and _OF_YEN.fullmatch(joined[at].strip()))
         if is_rest and _WHOLE.fullmatch(joined[at]):
             joined[at : at + 2] = [f"{joined[at]},{joined[at + 1]}"]
     return joined if len(joined) == columns and len(values) > columns else None

@@ -15,7 +15,7 @@ from typing import Any, Final
 from backend.catalogue.sources import minor_units
 from backend.catalogue.sources.availability import read_availability
 from backend.catalogue.sources.cell_texts import as_text
-from backend.catalogue.sources.currencies import SYMBOLS
+from backend.catalogue.sources.currencies import CODES, SYMBOLS
 from backend.catalogue.sources.money import Price
 from backend.catalogue.sources.no_values import NO_VALUE, SHEET_ERRORS
 from backend.catalogue.texts import without_markup
@@ -28,6 +28,11 @@ _YEAR_WITHIN: Final = re.compile(r"(?<![\d,])(?:19|20)\d\d(?!\d|[.,]\d)")
 """A year among other words: 01.03.2024, Spring 2024, 2024年."""
 
 
+_AMOUNTS: Final = (
+    *("value", "amount", "gross", "price", "incl_tax", "regular", "regular_price"),
+    *("priceRange", "start", "minVariantPrice"),
+)
+"""Members of an object that hold its amount, or an object that does."""
 _OPEN: Final = ("[", "{")
 _ARRAY: Final = re.compile(r'\{("[^"{}:]*"(?:, ?"[^"{}:]*")*|[^"{}:,]+(?:,[^"{}:,]+)*)\}')
 _LONGEST_LIST: Final = 2_000  # characters
@@ -93,13 +98,17 @@ def price_of(cell: Mapping[str, Any]) -> Any:
     """
     if minor := minor_units.of_object(cell):
         return Price(*minor)
-    amounts = [cell[key] for key in ("value", "amount", "gross", "price") if key in cell]
-    if amounts and isinstance(amounts[0], Mapping):
-        return price_of(amounts[0])
-    if not amounts:
-        return dict(cell) or None  # such as `{"net": 990}`, which is then no price
-    amount = amounts[0]
+    amounts = [cell[key] for key in _AMOUNTS if key in cell]
     code = next((cell[key] for key in ("currency", "currencyCode") if cell.get(key)), None)
+    if isinstance(code, Mapping):
+        code = code.get("code", code.get("isoCode"))
+    if not amounts and len(cell) == 1 and str(only := next(iter(cell))).upper() in CODES:
+        amounts, code = [cell[only]], str(only)  # {"EUR": 9.5}
+    if not amounts:
+        return dict(cell) or None  # such as `{"points": 990}`, which is no price
+    amount = amounts[0]
+    if isinstance(amount, Mapping):
+        return price_of(amount)
     return f"{as_text(amount)} {code}" if isinstance(code, str) and as_text(amount) else amount
 
 

@@ -24,7 +24,8 @@ _NAMES: Final = {
     "商品编号, 商品代码, 상품번호, ean_code, "
     "merchant_product_id, aw_product_id, sku_id, shop_sku, sku_number, sku_no, stock_keeping_unit, "
     "item_code, part_number, style_number, style_no, internal_reference, default_code, "
-    "td_product_id, source_product_id, 商品管理番号, mpn, model, model_number, model_no",
+    "td_product_id, source_product_id, 商品管理番号, mpn, model, model_number, model_no, "
+    "matnr, material_number, materialnummer, object_id, guid",
     "display_name": "description_short, "
     "item_name, product_title, product_page, bezeichnung, artikelbezeichnung, "
     "produktname, artikelname, titel, produkttitel, nom, nom_du_produit, libellé, désignation, "
@@ -35,7 +36,9 @@ _NAMES: Final = {
     "produktnavn, benämning, produktnamn, nimi, tuotenimi, denumire, nume_produs, ürün_adı, ürün, "
     "nom_produit, "
     "nom_de_l_article, nome_do_produto, nombre_producto, artikelomschrijving, omschrijving, "
-    "descrizione, nama_produk, tên_sản_phẩm, όνομα, название_товара, 제품명, model",
+    "descrizione, nama_produk, tên_sản_phẩm, όνομα, название_товара, 제품명, "
+    "article_name, article_title, item_title, variant_name, maktx, material_description, "
+    "materialkurztext, title_short, us_title_short, model",
     "price": "price_amount, standard_price, regular_price, selling_price, sales_price, "
     "retail_price, "
     "list_price, unit_price, start_price, price_vat, price_gross, gross_price, "
@@ -51,15 +54,16 @@ _NAMES: Final = {
     "preço_de_venda, cena_sprzedaży, cena_s_dph, eladási_ár, preț, satış_fiyatı, harga, giá, "
     "τιμή, розничная_цена, cena_regularna, preço_normal, precio_normal, běžná_cena, "
     "normalpreis, normalpris, ordinarie_pris, prezzo_di_listino, kaina, cijena, hind, "
-    "السعر, מחיר, verð, default_price, current_price, final_price, search_price, store_price",
-    "currency": "price_currency, currency_id, currency_iso, währung, waehrung, devise, moneda, "
-    "valuta, waluta, měna, валюта",
+    "السعر, מחיר, verð, default_price, current_price, final_price, search_price, store_price, "
+    "pricing, price_range_v2, netpr",
+    "currency": "price_currency, currency_id, currency_iso, währung, waehrung, waers, devise, "
+    "moneda, valuta, waluta, měna, валюта",
     "base_colour": "color_name, colour_name, farbe, grundfarbe, couleur, colore, cor, kleur, "
     "färg, farve, farge, väri, kolor, barva, szín, culoare, renk, цвет, колір, spalva, χρώμα, "
     "цвят, boja, värv, krāsa, màu_sắc, màu, اللون, צבע, カラー, 色, 颜色, 색상",
     "gender": "target_gender, geschlecht, sexe, sexo, genere, género, gênero, geslacht, kön, køn, "
-    "kjønn, płeć, pohlaví, пол, стать, cinsiyet, 性別, 性别, 성별, target_group, zielgruppe, "
-    "geschlechter, genre",
+    "kjønn, płeć, pohlaví, пол, стать, cinsiyet, 性別, 性别, 성별, "
+    "target_genders, target_group, zielgruppe, geschlechter, genre",
     "brand": "manufacturer_name, vendor, vendor_name, marke, hersteller, markenname, marque, "
     "fabricant, marca, merk, märke, mærke, marka, producent, značka, výrobce, márka, бренд, "
     "производитель, ブランド, 品牌, 브랜드, varumärke, varemerke, tillverkare, merkki, üretici",
@@ -81,7 +85,7 @@ _NAMES: Final = {
     "الصورة, תמונה, imgs, pictures, gallery, image_list, image_gallery, mime_info, "
     "merchant_image_url, aw_image_url, media_main_image_url, thumbnail, thumbnail_url, "
     "商品画像url, صورة_المنتج, image_big, image_1920, primary_image, "
-    "primary_image_url, featured_image",
+    "primary_image_url, featured_image, media_content, media_thumbnail, enclosure",
     "in_stock": "stock_level, current_stock_level, current_stock, stock_qty, inventory, "
     "available, available_quantity, qty_available, bestand, lagerbestand, lager, lagermenge, "
     "verfügbarkeit, verfuegbarkeit, lieferbarkeit, disponibilité, quantité, disponibilidad, "
@@ -92,7 +96,8 @@ _NAMES: Final = {
     "in_magazzino, op_voorraad,  απόθεμα, διαθεσιμότητα, наличност, zaliha, likutis, laoseis, "
     "krājumi, tồn_kho, المخزون, מלאי, stok_miktarı, "
     "الكمية, stock_count, on_hand, qty_on_hand, quantity_on_hand, "
-    "inventory_level, is_available, available_stock, free_stock",
+    "inventory_level, is_available, available_stock, free_stock, "
+    "quantity_available, qty_in_stock, labst",
     "year": "jahr, modelljahr, model_year, année, año, anno, ano, jaar, rok, год, рік, 年",
     "season": "saison, temporada, stagione, estação, seizoen, sezon, sezona, сезон, säsong, sæson",
     "article_type": "category_path, category, categories, category_name, category_text, "
@@ -102,7 +107,8 @@ _NAMES: Final = {
     "kategorijos, カテゴリ, カテゴリー, 类目, 分类, 카테고리, "
     "kategorier, kategori, kategoriat, kategória, tuoteryhmä, varegruppe, varugrupp, famille, "
     "rayon, famiglia, reparto, familia, sección, kategoria_produktu, κατηγορία, "
-    "merchant_category, advertiser_category, category_1, product_category_1, cat, type",
+    "merchant_category, advertiser_category, category_1, product_category_1, cat, "
+    "product_types, hierarchical_categories, type",
 }
 FURTHER_NAMES: Final[Mapping[str, Sequence[str]]] = {
     field: [name.strip() for name in names.split(",")] for field, names in _NAMES.items()

@@ -18,7 +18,7 @@ MORE_IMAGES: Final = {
 """Columns of further images, without case and underscores; they are no attributes."""
 _NUMBERED: Final = re.compile(
     r"(?:additional|alternate|extra|further|more|other|product)?"
-    r"(?:image|img|photo|picture)(?:url|link|src|uri|file)?"
+    r"(?:image|img|photo|picture|bild|foto|imagen|imagem|immagine|afbeelding|zdjęcie|obrázek)(?:url|link|src|uri|file)?"
     r"(?:number|no)?[0-9]{1,2}(?:url|link|src|uri|file)?"
 )
 """Columns such as `image_2`, `image_url_2`, `image[1].url`, without case and underscores."""

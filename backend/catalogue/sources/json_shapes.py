@@ -18,7 +18,7 @@ from backend.catalogue.sources.column_names import names_a_sku
 
 _LISTS: Final = (
     "products|items|data|results|rows|records|entries|offers|articles|product|catalog|catalogue|"
-    "feed|value|hits|nodes|edges|produkte|artikel|productos|produits|response|collection|"
+    "feed|value|hits|resources|docs|documents|objects|list|goods|payload|content|elements|nodes|edges|produkte|artikel|productos|produits|response|collection|"
     "@graph|itemListElement"
 )
 _SCALAR: Final = r'(?:"[^"]*"|[-0-9.eE+]+|true|false|null|\{[^{}]*\})'
@@ -31,6 +31,15 @@ _AROUND: Final = {  # what holds a product -> what else stands beside it
     "_source": ("_index", "_type", "_id", "_score", "_ignored", "sort"),
     "item": ("@type", "@id", "position", "url", "name"),
 }
+_OF_RESOURCES: Final = frozenset(
+    [
+        *("id", "type", "attributes", "relationships", "links", "meta"),  # JSON:API
+        *("name", "offerId", "channel", "contentLanguage", "feedLabel", "productAttributes"),
+        *("dataSource", "versionNumber", "productStatus", "customAttributes", "legacyLocal"),
+    ]
+)
+"""What a resource holds beside its attributes."""
+_GOOGLES_CHANNELS: Final = ("online:", "local:")
 NAMED: Final = re.compile(r'\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=\{)')
 """The name of an item of an object, and what stands before the item."""
 _OBJECT_BEGINS: Final = re.compile(rf'\s*(?:{_INTO})?\{{(?=\s*"[^"]*"\s*:\s*\{{)', re.IGNORECASE)
@@ -77,9 +86,25 @@ def item_of(value: Mapping[str, Any], sku: str | None) -> dict[str, Any]:
         if isinstance(it := value.get(inner), Mapping) and value.keys() <= {inner, *beside}:
             value = it
     named = {name.strip(): it for name, it in value.items() if name.strip()}
+    if isinstance(own := named.get("productAttributes", named.get("attributes")), Mapping):
+        named = _of_resource(named, own)
+    if str(named.get("id")).startswith(_GOOGLES_CHANNELS) and named.get("offerId"):
+        named["id"] = named["offerId"]
     if "offers" in named:
         named = {**_of_offer(named), **named}
     return named if sku is None or "sku" in named else {"sku": sku, **named}
+
+
+def _of_resource(value: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a resource of JSON:API with its attributes as its own, else the value as it is.
+
+    The attributes of any other product say nothing of its name.
+    """
+    is_named = not {"name", "title"}.isdisjoint(own)
+    if not is_named or not value.keys() <= _OF_RESOURCES:
+        return dict(value)
+    beside = {"type", "name", "attributes", "productAttributes", "relationships", "links", "meta"}
+    return {**{key: it for key, it in value.items() if key not in beside}, **own}
 
 
 def _of_offer(value: Mapping[str, Any]) -> dict[str, Any]:

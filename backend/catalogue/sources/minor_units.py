@@ -52,13 +52,19 @@ def of_object(cell: Mapping[str, Any]) -> tuple[Decimal, str | None] | None:
 
     None for an object that names no such amount. Raises ValueError as `in_major_units`.
     """
+    if as_text(micros := cell.get("amountMicros")):
+        return in_major_units(as_text(micros), None, 6), _code(cell)
     name = next((it for it in _AMOUNTS if as_text(cell.get(it))), None)
     if name is None:
         return None
-    code = next((as_text(cell[it]).upper() for it in _CODES if as_text(cell.get(it))), None)
+    code = _code(cell)
     digits = cell.get("fractionDigits")
     is_given = isinstance(digits, int) and 0 <= digits <= 4
     return in_major_units(as_text(cell[name]), code, digits if is_given else None), code
+
+
+def _code(cell: Mapping[str, Any]) -> str | None:
+    return next((as_text(cell[it]).upper() for it in _CODES if as_text(cell.get(it))), None)
 
 
 def _decimals(code: str | None) -> int:

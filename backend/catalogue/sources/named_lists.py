@@ -99,6 +99,8 @@ def _pairs(name: str, value: Any) -> Iterator[tuple[str, Any] | None]:
 def _pair(item: Any) -> tuple[str, Any] | None:
     if not isinstance(item, Mapping):
         return None
+    if isinstance(around := item.get("attribute"), Mapping):  # Saleor's
+        item = {**item, "name": around.get("name")}
     key = next((it for it in _NAMES if isinstance(item.get(it), str)), None)
     values = (item[it] for it in _VALUES if it != key and item.get(it) not in (None, ""))
     value = next(values, None)

@@ -24,10 +24,17 @@ _WORDS: Final[Mapping[str, str]] = {  # the name of an option -> the added colum
     **dict.fromkeys(("färg", "farve", "farge", "kolor", "barva", "цвет", "renk"), COLOUR),
     **dict.fromkeys(("gender", "geschlecht", "genere", "género", "sexo", "пол"), GENDER),
 }
-_NAME: Final = re.compile(r"(?:option|attribute) ?(\d+) name", re.IGNORECASE)
-_VALUE: Final = re.compile(r"(?:option|attribute) ?(\d+) value(?:\(s\))?", re.IGNORECASE)
+_NAME: Final = re.compile(
+    r"(?:product)?(?:option|attribute|variation) ?(?:(\d+) name|name ?(\d+))", re.IGNORECASE
+)
+_VALUE: Final = re.compile(
+    r"(?:product)?(?:option|attribute|variation) ?"
+    r"(?:(\d+) value(?:\(s\))?|(?:value|description) ?(\d+))",
+    re.IGNORECASE,
+)
+_HEX: Final = re.compile(r"#[0-9a-fA-F]{3,8}:")  # what Wix writes before the name of a colour
 _PAIRS: Final = re.compile(r"(?:^|,)\s*([A-Za-z_]\w*)=")  # Magento's; a value may hold commas
-_SEVERAL: Final = re.compile(r"[,|]")
+_SEVERAL: Final = re.compile(r"[,|;]")
 
 
 @dataclass(frozen=True)
@@ -41,18 +48,14 @@ class NamedOptions:
     @classmethod
     def find(cls, columns: Sequence[str]) -> NamedOptions:
         """Find them among the names of the columns."""
-        names = {
-            found[1]: at for at, name in enumerate(columns) if (found := _NAME.fullmatch(name))
-        }
-        values = {
-            found[1]: at for at, name in enumerate(columns) if (found := _VALUE.fullmatch(name))
-        }
+        names = _numbered(columns, _NAME)
+        values = _numbered(columns, _VALUE)
         pairs = [(at, values[number]) for number, at in names.items() if number in values]
         lists = [at for at, name in enumerate(columns) if name.lower() == "additional_attributes"]
         own = [
             (at, column)
             for at, name in enumerate(columns)
-            if name not in ADDED and (column := _column_of(name.rpartition("/")[2]))
+            if name not in ADDED and (column := column_of(name.rpartition("/")[2]))
         ]
         return cls(pairs, lists, own)
 
@@ -63,7 +66,7 @@ class NamedOptions:
         """
         found: dict[str, str] = {}
         for name, value in self._named(values):
-            column, text = _column_of(name), value.strip()
+            column, text = column_of(name), _HEX.sub("", value.strip())
             if column and text and not _SEVERAL.search(text):
                 found.setdefault(column, text)
         for at, column in self.own:
@@ -79,6 +82,12 @@ class NamedOptions:
             yield from zip(parts[::2], parts[1::2], strict=True)
 
 
+def _numbered(columns: Sequence[str], pattern: re.Pattern[str]) -> dict[str, int]:
+    """Return the places of columns by the number in their names."""
+    found = ((pattern.fullmatch(name), at) for at, name in enumerate(columns))
+    return {it[1] or it[2]: at for it, at in found if it}
+
+
 def arrange(
     columns: Sequence[str], records: Iterator[TableRecord | Reject]
 ) -> Iterator[TableRecord | Reject]:
@@ -91,7 +100,7 @@ def arrange(
             yield record
 
 
-def _column_of(name: str) -> str | None:
+def column_of(name: str) -> str | None:
     """Return the added column that an option's name means: `Color`, `pa_color`, `Farbe (Stoff)`."""
-    bare = re.sub(r"\([^()]*\)", "", name).strip().lower()
+    bare = re.sub(r"\([^()]*\)", "", name).strip().lower().removeprefix("c:")  # eBay's
     return _WORDS.get(bare.removeprefix("pa_"))

@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from backend.catalogue.sources import named_lists, nested_variants
 from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.error_answers import said_error
@@ -22,6 +23,10 @@ from backend.catalogue.sources.table import Table
 from backend.errors import UnreadableCatalogue
 
 MOST_NAMES: Final = 2_000  # of different values in one file
+
+
+NESTED: Final = named_lists.LISTS | nested_variants.LISTS_OF_ANY
+"""Members of a record that may hold other values or products of ours."""
 
 
 class NamedRecord(NamedTuple):
@@ -65,6 +70,9 @@ class NamedRecords(Table):
             if not self._has_variants or isinstance(record, Reject):
                 yield record
                 continue
+            if NESTED.isdisjoint(record.values):
+                yield from self._plain(record)
+                continue
             found = self._lists.spread(record.values)
             if variants := self._within(found):
                 self._are_split = True
@@ -78,10 +86,21 @@ class NamedRecords(Table):
             else:
                 yield record._replace(values=with_offer(found))
 
+    def _plain(self, record: NamedRecord) -> Iterator[NamedRecord]:
+        """Yield a record without variants, or the rows of its columns."""
+        values = record.values
+        if rows := [] if self._keeps_ids else rows_of_columns(values):
+            self._are_split = True
+            yield from (record._replace(values=row) for row in rows)
+        elif self._are_split and not values.get("sku") and values.get("id"):
+            yield record._replace(values={**values, "sku": values["id"]})
+        else:
+            yield record
+
     def _within(self, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the products in a record: its variants, or the rows of its columns."""
+        """Return the products in a record: its variants, and maybe itself."""
         if not self._keeps_ids:
-            return variants_of(values, prepare=self._lists.spread) or rows_of_columns(values)
+            return variants_of(values, prepare=self._lists.spread)
         if values.get("id") and (items := variants_of(values, ("items",))):
             return items
         return variants_of(values, by_id=True, prepare=self._lists.spread)

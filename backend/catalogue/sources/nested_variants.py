@@ -21,6 +21,7 @@ _FURTHER_LISTS: Final = (
 )
 _PARTS: Final = ("items", "children")
 """Lists that may hold the parts of a set, where their product has a sku."""
+LISTS_OF_ANY: Final = frozenset([*LISTS, *_FURTHER_LISTS])
 _SKUS: Final = ("sku", "SKU", "Sku", "variant_sku", "variantSku", "item_sku")
 _MASTER: Final = "masterVariant"  # commercetools' first variant
 _GROUPS: Final = ("group_id", "handle", "id", "product_id", "productGroupID")

@@ -33,10 +33,14 @@ def one_value(field: str, cell: Any) -> Any:
 
 
 def _of_object(field: str, cell: Mapping[str, Any]) -> Any:
+    if field == "article_type" and isinstance(path := cell.get("path"), list):
+        return f" {_PATH} ".join(map(str, path))
     named = next((cell[key] for key in _NAMED if cell.get(key)), None)
     if named is not None:
         return one_value(field, named)
     if len(cell) == 1:  # `{"language": ["Tee", "Maglietta"]}`
         return one_value(field, next(iter(cell.values())))
     are_texts = bool(cell) and all(isinstance(value, str) for value in cell.values())
+    if are_texts and field == "article_type":  # `{"lvl0": "Apparel", "lvl1": "Apparel > Tees"}`
+        return max(cell.values(), key=lambda it: it.count(_PATH))
     return next(filter(None, cell.values()), None) if are_texts else cell

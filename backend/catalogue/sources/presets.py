@@ -13,6 +13,7 @@ from backend.catalogue.sources import (
     opencart,
     publication,
     shopify,
+    variant_rows,
     woocommerce,
     woocommerce_headers,
 )
@@ -43,12 +44,34 @@ class Preset:
     paths_end: str | None = None  # what divides several category paths in one cell
     added: tuple[str, ...] = ()  # columns that `arrange` adds
     arrange: Arrange | None = field(default=None, repr=False)
+    is_any_shops: bool = False  # columns are found by their usual and further names too
     in_english: Callable[[str], str] = field(default=str, repr=False)  # a name of a column
 
 
 TABLE: Final = Preset(
-    name="table", title="a plain table", known_by=(), columns={}, hidden=publication.TABLE
+    name="table",
+    title="a plain table",
+    known_by=(),
+    columns={},
+    hidden=publication.TABLE,
+    is_any_shops=True,
 )
+
+
+def _with_variant_rows(rule: variant_rows.Rule) -> Preset:
+    """Return the preset of a platform that writes its variants as rows below their product."""
+    groups = {} if rule.group_is_named else {"group_id": [variant_rows.GROUP]}
+    return Preset(
+        name=rule.name,
+        title=rule.title,
+        known_by=rule.known_by,
+        columns={"base_colour": [named_options.COLOUR], **groups},
+        hidden=publication.TABLE,
+        added=variant_rows.ADDED,
+        arrange=rule.arrange,
+        is_any_shops=True,
+    )
+
 
 _GOOGLE: Final = {
     "sku": ["id"],
@@ -58,7 +81,12 @@ _GOOGLE: Final = {
     "price": ["price"],
     "base_colour": ["color"],
     "gender": ["gender"],
-    "article_type": ["product_type", "fb_product_category", "google_product_category"],
+    "article_type": [
+        "product_type",
+        "product_types",
+        "fb_product_category",
+        "google_product_category",
+    ],
     "brand": ["brand"],
     "link": ["link"],
     "group_id": ["item_group_id"],
@@ -222,6 +250,7 @@ PRESETS: Final = (
     ),
     TABLE,
 )
+_WITH_VARIANT_ROWS: Final = tuple(map(_with_variant_rows, variant_rows.RULES))
 NAMES: Final = tuple(preset.name for preset in PRESETS)
 
 
@@ -235,7 +264,7 @@ def find_preset(columns: Sequence[str], name: str | None) -> Preset:
         if found is None:
             raise ConfigurationError(f"there is no format {name!r}; there are: {', '.join(NAMES)}")
         return found
-    for preset in PRESETS:
+    for preset in (*PRESETS, *_WITH_VARIANT_ROWS):
         there = {plain(preset.in_english(column)) for column in columns}
         if any(there.issuperset(map(plain, known)) for known in preset.known_by):
             return preset

@@ -32,11 +32,12 @@ from backend.catalogue.sources.image_template import Template
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.no_products import why_no_product
 from backend.catalogue.sources.no_values import NO_VALUE, SHEET_ERRORS
-from backend.catalogue.sources.presets import TABLE, apply_preset, find_preset
+from backend.catalogue.sources.presets import apply_preset, find_preset
 from backend.catalogue.sources.price_names import price_name
 from backend.catalogue.sources.publication import Publication
 from backend.catalogue.sources.row_images import NamedImages, TemplatedImages
 from backend.catalogue.sources.row_plan import RowPlan
+from backend.catalogue.sources.stock_by_place import columns_by_place, in_stock
 
 ALSO_ATTRIBUTES: Final = ("in_stock", "group_id", "brand", "link")
 """Fields whose columns stay in the attributes too, where filters and facets may name them."""
@@ -65,8 +66,11 @@ class Table:
         self._columns, more = self._match(mapping)
         names = self._header.columns
         self._currency = self._currency_of_prices()
+        has_stock = "in_stock" in self._columns.fields
+        self._places = [] if has_stock else columns_by_place(names)
         self._publication = Publication.find(names, self.preset.hidden, self.preset.in_english)
-        self._has_category_paths = self.preset is not TABLE or self._category_may_be_a_path()
+        is_ours = not self.preset.is_any_shops
+        self._has_category_paths = is_ours or self._category_may_be_a_path()
         self._prices_seen = mapping.decimal is not None or "price" not in self._columns.fields
         self._templated = self._templated_images(mapping.image, self.preset.image or image)
         at = self._columns.fields.get("image_uri")
@@ -78,7 +82,7 @@ class Table:
     def _match(self, mapping: FeedMapping) -> tuple[Columns, Sequence[int]]:
         """Find the columns of our fields, and those of further images, which are no attributes."""
         names = self._header.columns
-        is_any_shops = self.preset is TABLE
+        is_any_shops = self.preset.is_any_shops
         bare = columns_by_bare_names(names, mapping, is_any_shops=is_any_shops)
         columns = match(
             names,
@@ -233,6 +237,8 @@ class Table:
         is_odd = sku.startswith("# ") or not fields.get("display_name")
         if is_odd and (why := why_no_product(record.values, sku)):
             return NoProduct(record.line, None, why)
+        if self._places and (is_there := in_stock(record.values, self._places)) is not None:
+            fields["in_stock"] = is_there
         if self._publication.columns:
             warnings += self._publication.apply(record.values, fields, warnings)
         if self._has_category_paths:

@@ -42,13 +42,19 @@ class Element:
         An Atom link to the page is its address.
         """
         if self.inside:
-            return self.inside
+            return {**self._own_sku(), **self.inside}
         if text := "".join(self.text).strip():
             return text
         if not self.attributes or self.attributes.get("rel", "alternate") != "alternate":
             return None
         named = (self.attributes.get(key) for key in _VALUES)
         return next(filter(None, named), None) or self._attributes_alone()
+
+    def _own_sku(self) -> dict[str, str]:
+        """Return the attributes of a variant that names its sku in one of them."""
+        if not any(plain(name) in ("sku", "id") for name in self.attributes):
+            return {}
+        return {name: it for name, it in self.attributes.items() if it and ":" not in name}
 
     def _attributes_alone(self) -> Any:
         """Return the only attribute of an empty element, or all: `<stock quantity="5"/>`."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 from xml.parsers import expat
 
+from backend.catalogue.sources.column_names import plain
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.named_records import NamedRecord
 from backend.catalogue.sources.xml_categories import CATEGORY_ID, CategoryTree
@@ -14,6 +15,8 @@ from backend.catalogue.sources.xml_elements import DEEPEST, Element
 from backend.catalogue.sources.xml_item_names import ItemNames
 from backend.errors import UnreadableCatalogue
 
+VARIANTS: Final = ("variant", "variation", "combination")
+"""Elements below an item to which the parameters in them belong."""
 GOOGLES_PREFIX: Final = "g"  # also where nothing declares it
 GOOGLES: Final = {"http://base.google.com/ns/1.0", "https://base.google.com/ns/1.0"}
 LARGEST_ITEM: Final = 1_000_000  # characters of text in one item
@@ -110,7 +113,8 @@ class Items:
             item.inside.setdefault("currency", currency)
         named = None if self._is_google else element.names()
         if named and named[1] is not None:
-            item.add(*named, is_googles=False)
+            variants = (it for it in self._open[1:] if plain(it.name) in VARIANTS)
+            next(variants, item).add(*named, is_googles=False)
 
     def _attributes_of(self, element: Element) -> dict[str, str]:
         bare = ((name.rpartition(":"), it) for name, it in element.attributes.items())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import BigInteger, bindparam, insert, select, text, type_coerce
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from support.servers import run_sql
 
 from backend import errors
 from backend.database import sqlite_file
@@ -104,6 +105,19 @@ def test_all_connections_in_use_is_busy(db: Database) -> None:
         session.execute(text("SELECT 1"))
         assert isinstance(failure(small, text("SELECT 1")), errors.DatabaseBusy)
     small.close()
+
+
+def test_a_server_that_takes_no_more_connections_is_busy(pg_db: Database) -> None:
+    """psycopg gives no code where a connection is refused, as if nobody had answered."""
+    url = pg_db.engine.url
+    create = "CREATE ROLE few LOGIN CONNECTION LIMIT 0"
+    run_sql(url.render_as_string(hide_password=False), "DROP ROLE IF EXISTS few", create)
+    try:
+        few = Database(url.set(username="few").render_as_string(hide_password=False))
+        assert isinstance(failure(few, text("SELECT 1")), errors.DatabaseBusy)
+        few.close()
+    finally:
+        run_sql(url.render_as_string(hide_password=False), "DROP ROLE few")
 
 
 def test_a_fault_of_the_program_is_none_of_these(any_db: Database) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import make_url, text, update
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, InternalError, OperationalError
 from support.host_faults import full_disk
 from support.proxy import proxy
 from support.servers import migrated, wait_for
@@ -99,6 +99,21 @@ def test_a_job_that_is_refused_while_its_database_is_away_is_run_again(db: Datab
     with pytest.raises(DatabaseUnavailable):
         jobs.run_next(db, {"verb": refuse})
     assert read(db, job_id).state == QUEUED
+
+
+def test_a_job_whose_server_can_only_be_read_for_a_while_is_run_again(
+    pg_db: Database,
+) -> None:
+    def write(_: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        with pg_db.read() as session:
+            session.execute(text("SET TRANSACTION READ ONLY"))
+            session.execute(text("CREATE TABLE one (number integer)"))
+        return {}
+
+    job_id = jobs.write(pg_db, "write", {})
+    with pytest.raises(InternalError, match="read-only transaction"):
+        jobs.run_next(pg_db, {"write": write})
+    assert read(pg_db, job_id).state == QUEUED
 
 
 def test_a_job_whose_database_has_no_room_is_run_again(db: Database) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from celery.contrib.testing.worker import start_worker
-from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 from support.servers import RedisServer, redis_server, wait_for
 
+from backend import log_fields
 from backend.embedders.regions import FoundRegion
 from backend.errors import EmbedderBusy, WeightsUnavailable
 from backend.search.query_image import EmbeddedQuery
@@ -133,6 +133,14 @@ def test_without_redis_an_image_is_refused_at_once_and_no_address_is_told(
     assert raised.value.message == "the message broker does not answer"
 
 
+def test_a_redis_without_memory_is_named(distributed: Settings, server: RedisServer) -> None:
+    server.client.config_set("maxmemory", "1")
+    remote = RemoteEmbedder(make_app(distributed), distributed)
+    for _ in range(2):  # the second one is not tried
+        with pytest.raises(EmbedderBusy, match="its memory is full"):
+            remote(b"an image", spec="mean-colour", seconds=1)
+
+
 def test_a_redis_that_dies_while_a_shopper_waits_ends_the_waiting(
     distributed: Settings, server: RedisServer
 ) -> None:
@@ -199,9 +207,9 @@ def test_what_a_worker_logs_of_an_image_names_the_request_that_it_came_with(
     tasks.register(app, worker, notify=lambda: None, replies=Replies(distributed))
     app.conf.task_default_queue = Queue.INTERACTIVE.value
     with (
-        capture_logs(processors=[merge_contextvars]) as lines,
+        capture_logs(processors=[log_fields.merge]) as lines,
         start_worker(app, perform_ping_check=False, queues=[Queue.INTERACTIVE.value]),
-        bound_contextvars(request_id="r-4711"),
+        log_fields.added(request_id="r-4711"),
         pytest.raises(EmbedderBusy),
     ):
         ask(distributed, seconds=10)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import structlog
-from support.installation import COMMAND
+from support.installation import COMMAND, KEPT
 from support.servers import RedisServer, redis_server, wait_for
 
 from backend.errors import ConfigurationError
@@ -163,23 +163,62 @@ def test_the_scheduler_ends_on_a_signal_that_finds_it_waiting_for_redis(
 
 
 @contextmanager
-def running_scheduler(folder: Path, server: RedisServer) -> Iterator[subprocess.Popen[bytes]]:
+def running_scheduler(
+    folder: Path, server: RedisServer, **options: Any
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run `lookalike beat`; the test fails if SIGTERM does not end it in half a minute."""
     environment = {
-        "PATH": os.environ["PATH"],
+        **{name: os.environ[name] for name in KEPT if name in os.environ},
         "DATABASE_URL": CATALOGUE,
         "BROKER_URL": server.url,
         "LOOKALIKE_IMAGE_STORE": "file:///images",
         "LOOKALIKE_POLL_SECONDS": "0.02",
         "LOOKALIKE_MESSAGE_SECONDS": "5",
     }
-    with subprocess.Popen([COMMAND, "beat"], env=environment, cwd=folder) as scheduler:
+    with subprocess.Popen([COMMAND, "beat"], env=environment, cwd=folder, **options) as scheduler:
         try:
             yield scheduler
             scheduler.terminate()
             assert scheduler.wait(30) == 0
         finally:
             scheduler.kill()
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "right", "said"),
+    [
+        ("maxmemory", "1", "0", "its memory is full"),
+        ("min-replicas-to-write", "1", "0", "refuses commands"),
+    ],
+)
+def test_a_redis_that_refuses_is_not_said_to_be_silent(
+    server: RedisServer, name: str, wrong: str, right: str, said: str
+) -> None:
+    app = make_app(settings_of(server.url))
+    server.client.config_set(name, wrong)
+    found = check_broker(app)
+    server.client.config_set(name, right)
+    assert said in str(found)
+    assert check_broker(app) is None
+
+
+def test_the_scheduler_says_once_that_redis_can_only_be_read(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as file, running_scheduler(tmp_path, server, stderr=file):
+        wait_for(lambda: len(messages(server)) == MAX_WAITING)
+        server.client.config_set("replica-read-only", "no")
+        server.client.replicaof("127.0.0.1", "1")
+        server.client.delete(Queue.INDEX)  # or it is full, and nothing is sent
+        server.client.config_set("replica-read-only", "yes")
+        wait_for(lambda: "can only be read" in log.read_text())
+        time.sleep(1)  # for fifty more tries
+        server.client.replicaof("NO", "ONE")
+        wait_for(lambda: len(messages(server)) == MAX_WAITING)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    warned = [line["event"] for line in lines if line["level"] != "info"]
+    assert warned == ["the broker takes no messages: it is a replica that can only be read"]
 
 
 def test_a_request_never_waits_for_a_redis_that_does_not_answer(server: RedisServer) -> None:

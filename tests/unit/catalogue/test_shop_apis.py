@@ -233,3 +233,107 @@ def test_objects_of_javascript_are_read(tmp_path: Path, text: str) -> None:
         ("A1", "It's", 9.9),
         ("A2", "Cap", 0.5),
     ]
+
+
+@pytest.mark.parametrize(
+    ("product", "sku"),
+    [
+        (
+            {
+                "id": "online:en:US:S1",
+                "offerId": "S1",
+                "title": "Tee",
+                "imageLink": IMAGE,
+                "price": {"value": "19.90", "currency": "EUR"},
+                "availability": "in stock",
+                "productTypes": ["Apparel > Tees"],
+            },
+            "S1",
+        ),
+        (
+            {
+                "offerId": "S1",
+                "name": "accounts/1/products/online~en~US~S1",
+                "productAttributes": {
+                    "title": "Tee",
+                    "imageLink": IMAGE,
+                    "availability": "IN_STOCK",
+                    "price": {"amountMicros": "19900000", "currencyCode": "EUR"},
+                },
+            },
+            "S1",
+        ),
+        (
+            {
+                "id": "S1",
+                "type": "product",
+                "attributes": {
+                    "name": "Tee",
+                    "price": "19.9",
+                    "currency": "EUR",
+                    "in_stock": True,
+                    "image": IMAGE,
+                },
+            },
+            "S1",
+        ),
+        (
+            {
+                "objectID": "S1",
+                "name": "Tee",
+                "image": IMAGE,
+                "stock": 1,
+                "price": {"regular": 19.9, "sale": 9.9, "currency": {"code": "EUR"}},
+            },
+            "S1",
+        ),
+    ],
+)
+def test_resources_of_further_apis_are_products(
+    tmp_path: Path, product: dict[str, Any], sku: str
+) -> None:
+    (row,) = of_json(tmp_path, {"resources": [product]})
+    expected = {"display_name": "Tee", "price": 19.9, "currency": "EUR", "in_stock": True}
+    assert row.sku == sku
+    assert {**row.fields, **expected} == row.fields
+    assert row.fields["image_uri"] == IMAGE
+
+
+def test_attributes_of_a_product_without_a_name_in_them_stay(tmp_path: Path) -> None:
+    (row,) = of_json(tmp_path, [{"id": "A", "type": "shirt", "attributes": {"fit": "slim"}}])
+    assert row.fields["attributes"] == {"fit": "slim", "type": "shirt"}
+    assert row.fields["article_type"] == "shirt"
+
+
+def test_prices_in_several_currencies_are_not_guessed(tmp_path: Path) -> None:
+    one, several = of_json(
+        tmp_path,
+        [{"sku": "A1", "price": {"EUR": 9.5}}, {"sku": "A2", "price": {"EUR": 9.5, "USD": 10}}],
+    )
+    assert (one.fields["price"], one.fields["currency"]) == (9.5, "EUR")
+    assert "price" not in several.fields
+    assert any("is not a price" in warning for warning in several.warnings)
+
+
+def test_the_attributes_and_options_of_a_variant_in_xml_are_its_own(tmp_path: Path) -> None:
+    rows = read(
+        tmp_path,
+        '<shop><product id="10"><title>Tee</title><variants>'
+        '<variant id="11" sku="T-S" price="19.90"><option name="Color">Red</option></variant>'
+        '<variant id="12" sku="T-M" price="21.90"><option name="Color">Blue</option></variant>'
+        "</variants></product></shop>",
+        "feed.xml",
+    )
+    assert [(row.sku, row.fields["price"], row.fields["base_colour"]) for row in rows] == [
+        ("10", None, None),
+        ("T-S", 19.9, "Red"),
+        ("T-M", 21.9, "Blue"),
+    ]
+
+
+def test_of_categories_by_level_the_deepest_counts(tmp_path: Path) -> None:
+    levels = {"lvl0": "Apparel", "lvl1": "Apparel > Tees"}
+    paths = [levels, {"path": ["Apparel", "Tees"]}]
+    rows = of_json(tmp_path, [{"sku": f"A{at}", "category": it} for at, it in enumerate(paths)])
+    found = [(row.fields["master_category"], row.fields["article_type"]) for row in rows]
+    assert found == [("Apparel", "Tees")] * 2

@@ -45,3 +45,12 @@ def test_equal_values_of_other_types_are_other_filters(other: bool | float | str
 
 def test_after_its_seconds_a_result_is_computed_again() -> None:
     assert len(found(FilterCache(SCHEMA, seconds=-1), CLOSED)) == 2
+
+
+def test_another_filter_between_two_equal_ones_changes_nothing() -> None:
+    cache, other = FilterCache[str](SCHEMA), {"colour": Condition(none_of=("Red",))}
+    assert len(found(cache, CLOSED)) == 1
+    assert len(found(cache, other)) == 1
+    assert len(found(cache, CLOSED)) == 0
+    assert len(found(cache, {})) == 1
+    assert len(found(cache, dict(CLOSED))) == 0

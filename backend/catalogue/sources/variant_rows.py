@@ -1,0 +1,245 @@
+"""Exports that write variants as rows below their product, which leave empty what all share.
+
+Wix, Squarespace, BigCommerce, Ecwid, eBay and Shopware write them so. Each variant with a sku is a
+product of ours: it takes from the row of its product what its own row leaves empty, but for stock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from backend.catalogue.sources.cell_texts import as_text
+from backend.catalogue.sources.column_names import names_of, plain
+from backend.catalogue.sources.csv_records import TableRecord
+from backend.catalogue.sources.feed import Reject
+from backend.catalogue.sources.named_options import ADDED as OPTIONS
+from backend.catalogue.sources.named_options import NamedOptions, column_of
+
+GROUP: Final = "group of the variants"
+ADDED: Final = ("additional_images", GROUP, *OPTIONS)
+MOST_ROWS: Final = 5_000  # of one product
+MOST_PARENTS: Final = 20_000  # in memory
+_OWN: Final = re.compile(
+    r".*sku|.*(?:option|variant|variation|attribute|relationship).*|ean\d*|gtin|upc|barcode|.*weight"
+    r"|surcharge|inventory.*|.*stock.*|.*quantity.*|productid.*|id|item|itemtype|type|fieldtype"
+)
+"""Columns of one variant, which no other row inherits; without case and underscores."""
+_OPTION_NAME: Final = re.compile(r".*(?:option|attribute|variation)(?:name\d*|\d+name)")
+_PATH: Final = re.compile(r"[./]")  # which no flag holds
+_NAMED_PAIRS: Final = re.compile(r"Name=([^|]+)\|Value=([^|\[]+)")
+_UNTRACKED: Final = ("trackinventory", "inventorytracking")
+_PAIRS: Final = re.compile(r"(?:\[\w+\])?([^=,;\[\]]+)=([^,;:]+)")
+_SKUS: Final = ("sku", "productcodesku", "productsku", "customlabel", "productnumber")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How one platform marks the rows of variants."""
+
+    name: str
+    title: str
+    known_by: Sequence[Sequence[str]]
+    kind: str | None = None  # the column that says what a row is
+    variants: Sequence[str] = ()  # what it says of a variant
+    parts: Sequence[str] = ()  # of a row that holds no product: an image, or an option
+    key: str | None = None  # the column that is empty in the row of a variant
+    parent: str | None = None  # the column that names the id of the product
+    pairs: str | None = None  # the column with `Size=M;Color=Red`
+    group_is_named: bool = False  # a column of the file is the group
+
+    def arrange(
+        self, columns: Sequence[str], records: Iterator[TableRecord | Reject]
+    ) -> Iterator[TableRecord | Reject]:
+        """Yield the records with the columns of `ADDED`, which `columns` ends with."""
+        return _Rows.find(self, columns).arranged(records)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Where the columns lie that matter here."""
+
+    rule: Rule
+    at: dict[str, int]
+    sku: int | None
+    inherited: Sequence[int]
+    images: Sequence[int]
+    options: NamedOptions
+    known: dict[str, TableRecord] = field(default_factory=dict)  # products by their id
+
+    @classmethod
+    def find(cls, rule: Rule, columns: Sequence[str]) -> _Rows:
+        names = [plain(name) for name in columns[: -len(ADDED)]]
+        at = {name: place for place, name in reversed(list(enumerate(names)))}
+        stock, image = names_of("in_stock"), names_of("image_uri") | {"imageurlimport"}
+        own = [it for it, name in enumerate(names) if name in stock or _is_own(name)]
+        return cls(
+            rule=rule,
+            at=at,
+            sku=next((at[name] for name in _SKUS if name in at), None),
+            inherited=sorted(set(range(len(names))) - set(own)),
+            images=[it for it, name in enumerate(names) if name in image or "image" in name],
+            options=NamedOptions.find(columns),
+        )
+
+    def arranged(self, records: Iterator[TableRecord | Reject]) -> Iterator[TableRecord | Reject]:
+        group: list[TableRecord] = []
+        for record in records:
+            if isinstance(record, Reject):
+                yield record
+            elif group and len(group) < MOST_ROWS and self._is_below(record):
+                group.append(record)
+            else:
+                yield from self._products(group)
+                group = [record]
+        yield from self._products(group)
+
+    def _text(self, record: TableRecord, column: str | None) -> str:
+        place = self.at.get(plain(column)) if column else None
+        return "" if place is None else as_text(record.values[place])
+
+    def _is_below(self, record: TableRecord) -> bool:
+        rule = self.rule
+        if rule.kind:
+            return self._text(record, rule.kind).lower() in (*rule.variants, *rule.parts)
+        return bool(rule.key) and not self._text(record, rule.key)
+
+    def _products(self, rows: Sequence[TableRecord]) -> Iterator[TableRecord]:
+        """Yield a product and its variants; a product without a sku gives way to them."""
+        if not rows:
+            return
+        main, *below = rows
+        parts = [it for it in below if self._text(it, self.rule.kind).lower() in self.rule.parts]
+        variants = [it for it in below if it not in parts]
+        images = [as_text(it.values[at]) for it in parts for at in self.images]
+        named = self._sku(main)
+        group = (named or self._text(main, "id")) if variants else None
+        if named or not any(map(self._sku, variants)):
+            yield self._completed(main, self._parent_of(main), images, group)
+        for variant in variants:
+            yield self._completed(variant, main, images, group)
+
+    def _sku(self, record: TableRecord) -> str:
+        return "" if self.sku is None else as_text(record.values[self.sku])
+
+    def _parent_of(self, record: TableRecord) -> TableRecord | None:
+        """Return the product above that a row names as its parent, and remember the row."""
+        if not self.rule.parent:
+            return None
+        if parent := self._text(record, self.rule.parent):
+            return self.known.get(parent)
+        self.known[self._text(record, "id")] = record
+        while len(self.known) > MOST_PARENTS:
+            del self.known[next(iter(self.known))]
+        return None
+
+    def _completed(
+        self,
+        record: TableRecord,
+        parent: TableRecord | None,
+        images: Sequence[str],
+        group: str | None,
+    ) -> TableRecord:
+        values, pairs = list(record.values), self._text(record, self.rule.pairs)
+        if parent is not None:
+            if self.rule.pairs and "=" in pairs and plain(self.rule.pairs) == "productname":
+                values[self.at["productname"]] = None  # options in place of a name
+            for place in self.inherited:
+                values[place] = values[place] if as_text(values[place]) else parent.values[place]
+            self._add_surcharge(values)
+        self._set_stock(values, record, parent)
+        found = self.options.read([*values, *(None for _ in ADDED)])
+        options = dict(zip(OPTIONS, found, strict=True))
+        for name, value in _NAMED_PAIRS.findall(pairs) or _PAIRS.findall(pairs):
+            if (column := column_of(name)) and not options[column]:
+                options[column] = value.strip()
+        more = [image for image in images if _PATH.search(image)]
+        return record._replace(values=[*values, more, group, *options.values()])
+
+    def _set_stock(
+        self, values: list[Any], record: TableRecord, parent: TableRecord | None
+    ) -> None:
+        """Drop a stock of 0 that nothing counts."""
+        said = [self._text(it, name) for it in (record, parent) if it for name in _UNTRACKED]
+        if next(filter(None, said), "").lower() != "none":
+            return
+        for name in names_of("in_stock") & self.at.keys():
+            if as_text(values[self.at[name]]) == "0":
+                values[self.at[name]] = None
+
+    def _add_surcharge(self, values: list[Any]) -> None:
+        """Add what a variant costs more than its product."""
+        surcharge, price = self.at.get("surcharge"), self.at.get("price")
+        if surcharge is None or price is None:
+            return
+        try:
+            amounts = [Decimal(as_text(values[place])) for place in (price, surcharge)]
+        except InvalidOperation:
+            return
+        values[price] = str(sum(amounts))
+
+
+def _is_own(name: str) -> bool:
+    return bool(_OWN.fullmatch(name)) and not _OPTION_NAME.fullmatch(name)
+
+
+RULES: Final = (
+    Rule(
+        name="wix",
+        title="Wix's products",
+        known_by=(("handleId", "fieldType", "productImageUrl"),),
+        kind="fieldType",
+        variants=("variant",),
+        group_is_named=True,
+    ),
+    Rule(
+        name="squarespace",
+        title="Squarespace's products",
+        known_by=(("Product ID [Non Editable]", "Variant ID [Non Editable]", "SKU"),),
+        key="Product ID [Non Editable]",
+    ),
+    Rule(
+        name="bigcommerce",
+        title="BigCommerce's product export",
+        known_by=(("Item Type", "Product Name", "Product Code/SKU"),),
+        kind="Item Type",
+        variants=("sku",),
+        pairs="Product Name",
+    ),
+    Rule(
+        name="bigcommerce-v3",
+        title="BigCommerce's product export",
+        known_by=(("Item", "ID", "Name", "Type", "SKU", "Options"),),
+        kind="Item",
+        variants=("variant",),
+        parts=("image", "video"),
+        pairs="Options",
+    ),
+    Rule(
+        name="ecwid",
+        title="Ecwid's products",
+        known_by=(("type", "product_internal_id", "product_sku"),),
+        kind="type",
+        variants=("product_variation",),
+        parts=("product_option", "product_file"),
+    ),
+    Rule(
+        name="ebay",
+        title="eBay's listings",
+        known_by=(("CustomLabel", "Title", "Relationship", "RelationshipDetails"),),
+        kind="Relationship",
+        variants=("variation",),
+        pairs="RelationshipDetails",
+    ),
+    Rule(
+        name="shopware",
+        title="Shopware's products",
+        known_by=(("id", "product_number", "parent_id", "name"),),
+        parent="parent_id",
+        group_is_named=True,
+    ),
+)
+"""The platforms, in the order in which they are tried."""
