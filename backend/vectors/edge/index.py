@@ -27,7 +27,8 @@ from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector, VectorI
 from backend.vectors.edge.copy import scroll_claims
 from backend.vectors.edge.cost import check_cost
 from backend.vectors.edge.filter_cache import FilterCache
-from backend.vectors.edge.post_filter import Wanted, fallback, post_filtered
+from backend.vectors.edge.passing_points import PassingPoints
+from backend.vectors.edge.post_filter import Points, Wanted, fallback, passing_of, post_filtered
 from backend.vectors.edge.queries import EDGE_FILTERS, search_params
 from backend.vectors.edge.shard import ShardOptions, engine_points
 from backend.vectors.edge.store import EdgeStore
@@ -83,7 +84,14 @@ class EdgeIndex(VectorIndex):
         self._translated = FilterCache[qe.Filter | None](self._schema)
         self._passing = FilterCache[int](self._schema, seconds=ESTIMATED_SECONDS)
         self._remembered = lru_cache(REMEMBERED_BYTES // (8 * size))(self._near_bytes)
-        self.store = EdgeStore(path, size=size, schema=self._schema, tokens=self._tokens)
+        self._passing_points = PassingPoints(self._schema)
+        self.store = EdgeStore(
+            path,
+            size=size,
+            schema=self._schema,
+            tokens=self._tokens,
+            written=self._passing_points.forget,
+        )
 
     # --- writing ---
 
@@ -239,7 +247,7 @@ class EdgeIndex(VectorIndex):
         passing = self._filter(where, exclude)
         if mode is SearchMode.ACORN and passing is not None:
             wanted = Wanted(query, limit, score_threshold, payloads)
-            found, mode = self._post_filter(passing, wanted, where)
+            found, mode = self._post_filter(passing, wanted, where, exclude)
             if found is not None:
                 return as_hits(found, payloads=payloads)
         request = qe.QueryRequest(
@@ -253,13 +261,23 @@ class EdgeIndex(VectorIndex):
         return as_hits(self.store.query(request), payloads=payloads)
 
     def _post_filter(
-        self, passing: qe.Filter, wanted: Wanted, where: Where | None
-    ) -> tuple[list[qe.ScoredPoint] | None, SearchMode]:
+        self, passing: qe.Filter, wanted: Wanted, where: Where | None, exclude: Sequence[int]
+    ) -> tuple[Points | None, SearchMode]:
         """Try a walk without the filter; return what it found, and what to do if that is None."""
+
+        def which_pass(ids: set[int]) -> Points:
+            asked = wanted._replace(limit=len(ids), score_threshold=None)
+            return self.store.query(passing_of(asked, passing, ids))
+
+        def keep(found: Points) -> Points:
+            if exclude or wanted.payloads or not where:
+                return self.store.query(passing_of(wanted, passing, {it.id for it in found}))
+            return self._passing_points.of(where, found, which_pass)
+
         points, count = self._count_passing(), self._count_passing(where)
         other, most = fallback(count, points, quantized=bool(self.options.quantization))
         share = max(count, 1) / max(points, 1)
-        return post_filtered(self.store.query, passing, wanted, share=share, most=most), other
+        return post_filtered(self.store.query, keep, wanted, share=share, most=most), other
 
     def _filter(
         self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
