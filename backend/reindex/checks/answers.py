@@ -192,7 +192,7 @@ def _check_map(field: str, new: float | None, old: float | None, bounds: Bounds)
         says=""
         if new is None or old is None
         else f"mAP@{MAP_AT} by {field} is {new:.3f}, {_beside(new, old)} the active "
-        f"generation's {old:.3f}, {bounds.map_drop:.3f} less are allowed",
+        f"generation's {old:.3f}; {bounds.map_drop:.3f} below is allowed",
     )
 
 
