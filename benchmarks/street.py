@@ -1,6 +1,7 @@
 """Same-item retrieval on a simulated street, with and without the region that is found.
 
     python benchmarks/street.py IMAGES PHOTOGRAPHS [--products 800] [--queries 100]
+        [--skip 0] [--seed 7]
 
 IMAGES is a folder of catalogue images, searched below it; PHOTOGRAPHS has a folder of photographs
 for each kind of clothes, of which only those are grounds that `backend.lab.training.regions` leaves
@@ -28,6 +29,7 @@ from backend.embedders.lookalike_blocks import BlocksEmbedder
 from backend.embedders.regions import Frame
 from backend.images.box import Box
 from backend.images.decode import Size, size_within
+from backend.images.limits import ImageLimits
 from backend.lab.evaluation.splits import fraction_of
 from backend.lab.training.regions import HELD_OUT_PHOTOGRAPHS
 from backend.lab.training.street import Street, cut_out, lay_ground, overlap, shoot
@@ -45,10 +47,8 @@ class Opened:
 
     def open(self, box: Box | None, size: Size | int | None = None) -> Image.Image:
         """Return a part in its own size, or with `size` as its longer side; None: the whole."""
-        left, top, right, bottom = box.numbers if box else WHOLE
-        width, height = self.image.size
-        edges = (int(left * width), int(top * height), round(right * width), round(bottom * height))
-        part = self.image.crop(edges)
+        box = box or Box(*WHOLE)
+        part = self.image.crop(box.pixels(*self.image.size, limits=ImageLimits()))
         return (
             part.resize(size_within(size, *part.size[::-1])[::-1])
             if isinstance(size, int)
@@ -108,9 +108,10 @@ def ask_all(
     *,
     whole: bool,
     queries: int,
+    seed: int,
 ) -> None:
     """Ask by composites of the first products that can be cut out."""
-    random, right, offered, composed = Random(7), 0, 0, 0
+    random, right, offered, composed = Random(seed), 0, 0, 0
     asked = 0
     for number, path in enumerate(files):
         cut = cut_out(Image.open(path))
@@ -140,10 +141,12 @@ def main() -> None:
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--products", type=int, default=800)
     parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--skip", type=int, default=0, help="articles before the first one")
+    parser.add_argument("--seed", type=int, default=7, help="decides the composites")
     asked = parser.parse_args()
     files = sorted(asked.images.rglob("*.jpg"))
     Random(1).shuffle(files)
-    files = files[: asked.products]
+    files = files[asked.skip : asked.skip + asked.products]
     embedder = load("lookalike-blocks", compute=Compute(threads=1))
     assert isinstance(embedder, BlocksEmbedder)
     index = embedder.embed([Image.open(path).convert("RGB") for path in files])
@@ -155,7 +158,12 @@ def main() -> None:
     for name, whole in GROUNDS.items():
         recall = Recall(embedder, index)
         print(f"\nground: {name}")
-        ask_all(embedder, recall, files, grounds, whole=whole, queries=asked.queries)
+        ask_all(
+            *(embedder, recall, files, grounds),
+            whole=whole,
+            queries=asked.queries,
+            seed=asked.seed,
+        )
         print(recall.table(), flush=True)
 
 

@@ -95,7 +95,8 @@ class Database:
 
         `work` must be safe to run twice: what it does outside the session happens twice too.
         """
-        writer = self.engine.execution_options(lookalike_write=True)
+        turn = self._file.turn() if self._file is not None else None
+        writer = self.engine.execution_options(lookalike_write=True, lookalike_turn=turn)
         for attempt in range(DEADLOCK_TRIES):
             try:
                 with self._guarded(), self._session(bind=writer) as session, session.begin():
@@ -106,6 +107,9 @@ class Database:
                 if attempt == DEADLOCK_TRIES - 1:
                     raise
                 time.sleep(0.05 * 2**attempt)
+            finally:
+                if turn is not None:
+                    turn.give_back()
         raise AssertionError("unreachable")
 
     def version(self) -> int | None:

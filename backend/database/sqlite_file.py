@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from contextvars import ContextVar
 from pathlib import Path
@@ -52,6 +53,30 @@ def enlarge_cache(session: Session, kib: int) -> None:
         connection.exec_driver_sql(f"PRAGMA cache_size=-{kib}")
 
 
+class WriterTurn:
+    """The turn of a write transaction: one after the other within a process.
+
+    SQLite does not queue writers. Each looks again after a pause of up to 0.1 s, so of several that
+    come all the time some find the lock taken for a second.
+    """
+
+    def __init__(self, writing: threading.Lock) -> None:
+        self._writing = writing
+        self._is_taken = False
+
+    def take(self, seconds: float) -> float:
+        """Wait so many seconds at most; return how long SQLite may be waited for then."""
+        began = time.monotonic()
+        self._is_taken = self._writing.acquire(timeout=seconds)
+        return max(AGAIN_SECONDS, seconds - (time.monotonic() - began))
+
+    def give_back(self) -> None:
+        """Let the next one write. Without a turn that was taken it does nothing."""
+        if self._is_taken:
+            self._is_taken = False
+            self._writing.release()
+
+
 class SqliteFile:
     """One database file, or the memory of a connection, as one process uses it."""
 
@@ -61,6 +86,7 @@ class SqliteFile:
         self._place = str(self.path)
         self._identity: tuple[int, int] | None = None
         self._locked_at = -SQLITE_TIMEOUT_SECONDS
+        self._writing = threading.Lock()
 
     @property
     def is_read_only(self) -> bool:
@@ -102,8 +128,14 @@ class SqliteFile:
         if not connection.get_execution_options().get("lookalike_write"):
             connection.exec_driver_sql("BEGIN")
             return
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={round(1000 * self._seconds())}")
+        turn, allowed = connection.get_execution_options().get("lookalike_turn"), self._seconds()
+        seconds = turn.take(allowed) if isinstance(turn, WriterTurn) else allowed
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={round(1000 * seconds)}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def turn(self) -> WriterTurn:
+        """Return the turn of one write transaction among those of this process."""
+        return WriterTurn(self._writing)
 
     def note_error(self, context: Any) -> None:
         """Note that another process holds the lock, so that requests do not all wait for it."""

@@ -21,13 +21,15 @@ class Box:
     """Left, top, right and bottom, from the upper left corner of the upright image.
 
     They are fractions of its width and height if none is above 1, otherwise pixels. A box of one
-    pixel is no region, so the two cannot be mixed up.
+    pixel is no region, so the two cannot be mixed up. `around` is a share of the box's own width
+    and height that is added at each side, as far as the image goes.
     """
 
     left: float
     top: float
     right: float
     bottom: float
+    around: float = 0
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> Self:
@@ -64,4 +66,10 @@ class Box:
             limits.check_size(right - left, bottom - top, decoded=0, what="the box")
         except ImageTooSmall as error:
             raise InvalidBox(error.message) from None
-        return left, top, right, bottom
+        more, below = round(self.around * (right - left)), round(self.around * (bottom - top))
+        return (
+            max(0, left - more),
+            max(0, top - below),
+            min(width, right + more),
+            min(height, bottom + below),
+        )

@@ -63,7 +63,7 @@ def ask(pipe: Connection, source: ImageFile, target: Target) -> None:
     """Ask for one image."""
     header: dict[str, Any] = {"target": target}
     if isinstance(target, Region):
-        header = {"target": target.size, "box": target.box.numbers}
+        header = {"target": target.size, "box": (*target.box.numbers, target.box.around)}
     if isinstance(source, Path):
         pipe.send_bytes(json.dumps({**header, "path": str(source)}).encode())
     else:

@@ -22,14 +22,15 @@ UNSEEN: Final = 0.01  # share of the counts that is spread over all colours
 REACH: Final = 4  # of the guided filter's window, in pixels of SIDES
 NOISE: Final = 1e-3  # variance of brightness, from 0 to 1, that is no edge
 CLEAR, FULL = 0.3, 0.7  # shares below which a pixel is white, and above which it is kept
-MARGIN: Final = 0.04  # of the thing's width and height that stays white around it
+FRAME: Final = (3, 4)  # width to height of what is returned, as most catalogue images are
+FILLED: Final = 0.88  # share of the frame's width or height that the thing takes
 FEWEST: Final = 50  # pixels; a smaller thing is not cut out
 
 Floats: TypeAlias = npt.NDArray[np.floating]
 
 
 def lay_on_white(image: Image.Image, mask: Floats) -> Image.Image:
-    """Return the thing on white, cropped to it; the image as it is if nothing is left of it.
+    """Return the thing in the middle of a white FRAME; the image as it is if nothing is left of it.
 
     `mask` (rows, columns) lies over all of the image and holds logits.
     """
@@ -39,20 +40,22 @@ def lay_on_white(image: Image.Image, mask: Floats) -> Image.Image:
     if thing.sum() < FEWEST:
         return image
     pixels = np.asarray(image, np.float32) * alpha[..., None] + 255 * (1 - alpha[..., None])
-    return Image.fromarray(pixels.astype(np.uint8)).crop(_edges(thing))
+    return _framed(Image.fromarray(pixels.astype(np.uint8)).crop(_edges(thing)))
+
+
+def _framed(thing: Image.Image) -> Image.Image:
+    """Return an image in the middle of a white one whose sides are as FRAME, in its own scale."""
+    across, down = FRAME
+    unit = max(thing.width / across, thing.height / down) / FILLED
+    frame = Image.new("RGB", (round(unit * across), round(unit * down)), "white")
+    frame.paste(thing, ((frame.width - thing.width) // 2, (frame.height - thing.height) // 2))
+    return frame
 
 
 def _edges(thing: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of what is true, with a margin, within the image."""
-    height, width = thing.shape
+    """Return left, top, right and bottom of what is true."""
     rows, columns = np.flatnonzero(thing.any(axis=1)), np.flatnonzero(thing.any(axis=0))
-    down, across = round(MARGIN * (rows[-1] - rows[0])), round(MARGIN * (columns[-1] - columns[0]))
-    return (
-        max(0, int(columns[0]) - across),
-        max(0, int(rows[0]) - down),
-        min(width, int(columns[-1]) + 1 + across),
-        min(height, int(rows[-1]) + 1 + down),
-    )
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _sharpened(image: Image.Image, mask: Floats) -> Floats:

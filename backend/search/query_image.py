@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -52,6 +53,9 @@ Embed: TypeAlias = Callable[[Image.Image], EmbeddedQuery]
 
 WHOLE: Final = Box(0, 0, 1, 1)
 """A box that covers all of an image."""
+
+WIDER: Final = 0.12
+"""How much wider a region is made at each side, as a share of it, to see the thing's ground."""
 
 CUT_SIDE: Final = 384
 """The longer side, in pixels, of a region whose thing is cut out."""
@@ -224,11 +228,23 @@ def _embed_region(parts: Parts, embed: Embed, found: EmbeddedQuery) -> EmbeddedQ
 
 
 def _with_white(region: EmbeddedQuery, embed: Embed, parts: Parts, box: Box) -> Vector:
-    """Return the mean of the vectors of a region, and of its thing laid on white."""
+    """Return the mean of the vectors of a region, and of its thing laid on white, twice.
+
+    The second time its mask is that of a wider region, where more of the ground is seen.
+    """
     if region.mask is None:  # it is the answer of an earlier release
         return _own(region)
-    on_white = embed(lay_on_white(parts.open(box, CUT_SIDE), region.mask))
-    return np.asarray(normalise((_own(region) + _own(on_white))[None])[0], np.float32)
+    wider = replace(box, around=WIDER)
+    seen = embed(parts.open(wider))
+    cut = [_cut_out(region, parts, box), _cut_out(seen, parts, wider)]
+    vectors = [_own(region), *(_own(embed(each)) for each in cut)]
+    return np.asarray(normalise(np.sum(vectors, axis=0)[None])[0], np.float32)
+
+
+def _cut_out(found: EmbeddedQuery, parts: Parts, box: Box) -> Image.Image:
+    """Return the thing of a box on white, by the mask that was found in it."""
+    part = parts.open(box, CUT_SIDE)
+    return part if found.mask is None else lay_on_white(part, found.mask)
 
 
 def _own(found: EmbeddedQuery) -> Vector:

@@ -8,12 +8,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import event, select, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 from support.image_files import colour_image
 from support.servers import wait_for
@@ -110,6 +112,37 @@ def test_a_write_that_was_refused_is_taken_when_the_lock_is_free(shop: Shop) -> 
     other.execute("ROLLBACK")
     other.close()
     assert shop.client.put("/v1/products/new", json={}).status_code == 201
+
+
+def test_writers_of_one_process_wait_for_each_other_and_none_is_refused(shop: Shop) -> None:
+    writers, each = 8, 40
+
+    def write(writer: int) -> set[int]:
+        client = shop.app.test_client()
+        bodies = ({"price": 1000 * writer + number} for number in range(each))
+        return {client.put("/v1/products/one", json=body).status_code for body in bodies}
+
+    with ThreadPoolExecutor(writers) as pool:
+        statuses = set().union(*pool.map(write, range(writers)))
+
+    assert statuses <= {200, 201}
+    assert shop.client.get("/v1/products/one").json["price"] % 1000 == each - 1
+
+
+def test_a_failed_write_lets_the_next_one_begin(db: Database) -> None:
+    def fail(session: Session) -> None:
+        session.add(Product(sku="s"))
+        session.flush()
+        raise RuntimeError("by the test")
+
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            db.write(fail)
+    token = sqlite_file.patience.set(sqlite_file.AGAIN_SECONDS)
+    db.write(lambda session: session.add(Product(sku="s")))
+    sqlite_file.patience.reset(token)
+    with db.read() as session:
+        assert session.scalars(select(Product.sku)).all() == ["s"]
 
 
 # --- room -------------------------------------------------------------------------------------

@@ -142,6 +142,10 @@ def on_grey(x: int, y: int) -> Image.Image:
     return image
 
 
+def share_of_red(pixels: np.ndarray) -> float:
+    return float((pixels[..., 0].astype(int) - pixels[..., 1] > 80).mean())
+
+
 def test_what_was_pasted_is_compared_on_white_too(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,18 +171,21 @@ def test_what_was_pasted_is_compared_on_white_too(
     for encoder in (services.query_encoder, remote(services, Worker(services))):
         seen.clear()
         answer = encoder.embed_image(generation, encoded(on_grey(90, 120)))
-        _, region, on_white = map(np.asarray, seen)
+        _, region, wider, on_white, again = map(np.asarray, seen)
         assert answer.compared == box
         assert (region[0, 0] < 160).all()  # the ground of the photograph
-        middle, corner = on_white[len(on_white) // 2, on_white.shape[1] // 2], on_white[0, 0]
-        assert (np.abs(middle.astype(int) - (0xC0, 0x20, 0x20)) < 12).all()
-        assert (corner > 240).all()
-        both = services.embedders.of(generation).embed(seen[1:]).sum(axis=0)
-        assert answer.vector @ both == pytest.approx(np.linalg.norm(both), abs=1e-3)
+        assert share_of_red(wider) < 0.75 * share_of_red(region)
+        for cut in (on_white, again):
+            middle, corner = cut[len(cut) // 2, cut.shape[1] // 2], cut[0, 0]
+            assert (np.abs(middle.astype(int) - (0xC0, 0x20, 0x20)) < 12).all()
+            assert (corner > 240).all()
+        compared = [seen[1], *seen[3:]]
+        mean = services.embedders.of(generation).embed(compared).sum(axis=0)
+        assert answer.vector @ mean == pytest.approx(np.linalg.norm(mean), abs=1e-3)
         seen.clear()
         given = encoder.embed_image(generation, encoded(on_grey(90, 120)), Box.of(box))
         assert given.compared is None
-        assert len(seen) == 2  # the box, and on white
+        assert len(seen) == 4  # the box, a wider one, and both on white
         assert given.vector @ answer.vector > 0.99
 
 

@@ -24,6 +24,7 @@ from backend.embedders.regions import (
     THINGS,
     find_regions,
     is_pasted,
+    largest_piece,
     mask_of,
     pasted_first,
 )
@@ -95,11 +96,40 @@ def test_what_was_pasted_comes_before_what_is_surer() -> None:
     assert pasted_first(found, numbers) == found
 
 
-def test_whether_anything_was_pasted_is_one_number_and_the_mask_is_the_mean_of_both() -> None:
+def test_the_first_part_is_made_larger_by_the_largest_piece_that_was_pasted() -> None:
+    numbers = values((3, 3, SHIRT, 1.0, "shirt"))
+    pasted = np.full((FINE_ROWS, FINE_COLUMNS), -FAR, np.float32)
+    pasted[4:16, 4:14] = FAR  # the shirt and more
+    pasted[20:22, 18:21] = FAR  # a smaller piece
+    numbers[PASTED] = pasted.ravel()
+    found = find_regions(numbers, INPUT)
+    (first,) = pasted_first(found, numbers)
+    left, top, _, _ = found[0].box
+    assert first.box == pytest.approx((left, top, 14 / FINE_COLUMNS, 16 / FINE_ROWS), abs=1e-3)
+    assert (first.kind, first.confidence) == (found[0].kind, found[0].confidence)
+    pasted[:] = -FAR
+    pasted[18:28, 10:21] = FAR  # another thing
+    numbers[PASTED] = pasted.ravel()
+    assert pasted_first(found, numbers) == found
+    numbers[PASTED] = -FAR
+    assert pasted_first(found, numbers) == found
+    assert pasted_first([], numbers) == []
+
+
+def test_pieces_are_joined_by_sides_alone() -> None:
+    drawn = ["xx..x", "..x.x", ".x..x", "xx.xx"]
+    points = np.array([[point == "x" for point in row] for row in drawn])
+    expected = np.zeros_like(points)
+    expected[:, 4] = expected[3, 3] = True
+    assert np.array_equal(largest_piece(points), expected)
+    assert not largest_piece(np.zeros((3, 4), bool)).any()
+
+
+def test_whether_anything_was_pasted_is_one_number_and_the_mask_is_a_mean_of_both() -> None:
     numbers = values()
     numbers[THINGS], numbers[PASTED], numbers[ANY_PASTED] = 4, -2, 0.1
     assert is_pasted(numbers)
-    assert (mask_of(numbers) == np.ones((FINE_ROWS, FINE_COLUMNS))).all()
+    assert (mask_of(numbers) == np.full((FINE_ROWS, FINE_COLUMNS), -0.5)).all()
     numbers[ANY_PASTED] = -0.1
     assert not is_pasted(numbers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,6 +35,12 @@ def test_numbers_up_to_one_are_fractions_and_others_pixels(
     numbers: tuple[float, ...], pixels: tuple[int, ...]
 ) -> None:
     assert Box.of(numbers).pixels(200, 100, limits=LIMITS) == pixels
+
+
+@pytest.mark.parametrize("numbers", [(0.25, 0.5, 0.75, 1), (50, 50, 150, 100)])
+def test_what_is_around_a_box_is_added_as_far_as_the_image_goes(numbers: tuple[float, ...]) -> None:
+    box = replace(Box.of(numbers), around=0.2)
+    assert box.pixels(200, 100, limits=LIMITS) == (30, 40, 170, 100)
 
 
 @pytest.mark.parametrize(

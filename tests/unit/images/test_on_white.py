@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw
 
-from backend.images.on_white import MARGIN, lay_on_white
+from backend.images.on_white import FILLED, lay_on_white
 
 SURE = 4.0
 RNG = np.random.default_rng(0)
@@ -26,13 +27,29 @@ def test_colours_correct_a_mask_that_is_too_small() -> None:
     image = busy(210, 280, low=40, high=120)
     ImageDraw.Draw(image).rectangle((50, 60, 159, 219), fill="#d03030")
     cut = lay_on_white(image, rough_mask(6, 7, 15, 21) / 2)  # true: 5 to 16, 6 to 22
-    assert abs(cut.width / (1 + 2 * MARGIN) - 110) < 8
-    assert abs(cut.height / (1 + 2 * MARGIN) - 160) < 8
     pixels = np.asarray(cut).astype(int)
     red = pixels[..., 0] - pixels[..., 1] > 80
+    assert abs(red.any(axis=0).sum() - 110) < 8
+    assert abs(red.any(axis=1).sum() - 160) < 8
     white = (pixels > 243).all(axis=2)
     assert red.sum() > 0.85 * 110 * 160  # the mask has .72 of it
     assert (red | white).mean() > 0.9  # hardly any of the ground is left
+
+
+@pytest.mark.parametrize(("width", "height"), [(110, 160), (160, 60), (40, 160)])
+def test_a_thing_keeps_its_proportions_in_a_frame_of_three_to_four(width: int, height: int) -> None:
+    image = Image.new("RGB", (210, 280), "#607080")
+    left, top = (210 - width) // 2, (280 - height) // 2
+    ImageDraw.Draw(image).rectangle((left, top, left + width - 1, top + height - 1), fill="#d03030")
+    edges = (left // 10, top // 10, (left + width) // 10, (top + height) // 10)
+    cut = lay_on_white(image, rough_mask(*edges))
+    pixels = np.asarray(cut).astype(int)
+    red = pixels[..., 0] - pixels[..., 1] > 80
+    across, down = red.any(axis=0).sum(), red.any(axis=1).sum()
+    assert abs(cut.width / cut.height - 3 / 4) < 0.01
+    assert abs(across / down - width / height) < 0.1 * width / height
+    assert abs(max(across / cut.width, down / cut.height) - FILLED) < 0.03
+    assert abs(np.flatnonzero(red.any(axis=0)).mean() - cut.width / 2) < 4
 
 
 def test_a_thing_as_white_as_what_it_is_laid_on_keeps_its_shadows() -> None:
