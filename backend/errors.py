@@ -42,12 +42,6 @@ class UnknownProduct(LookalikeError):
     code = "unknown-product"
 
 
-class UnknownJob(LookalikeError):
-    """There is no job with this id."""
-
-    code = "unknown-job"
-
-
 class InvalidProduct(LookalikeError):
     """The product has a field that cannot be stored; `errors` lists field and reason."""
 
@@ -133,6 +127,51 @@ class InvalidExperiment(LookalikeError):
     """The experiment cannot be stored."""
 
     code = "invalid-experiment"
+
+
+# --- queries for similar products -------------------------------------
+
+
+class InvalidFilter(LookalikeError):
+    """The filter names an unknown field or holds a value of the wrong type."""
+
+    code = "invalid-filter"
+
+
+class FilterTooLarge(InvalidFilter):
+    """The filter has more values, clauses or bytes than allowed; the message names the limit."""
+
+    code = "filter-too-large"
+
+
+class FilterTooCostly(InvalidFilter):
+    """The filter would keep the embedded index busy for too long."""
+
+    code = "filter-too-costly"
+
+
+class NoColour(LookalikeError):
+    """The vectors of this index have no part for colour alone, so `colour` can weigh none."""
+
+    code = "no-colour"
+
+
+class WordsUnavailable(LookalikeError):
+    """Queries in words are not possible here; the message says what to install or to run."""
+
+    code = "words-unavailable"
+
+
+class InvalidVector(LookalikeError):
+    """A vector has the wrong size, is not finite, or is all zeros."""
+
+    code = "invalid-vector"
+
+
+class NotSearchable(LookalikeError):
+    """The product has no vector yet; `state` and `reason` say why."""
+
+    code = "not-searchable"
 
 
 # --- shoppers and lists -----------------------------------------------
@@ -278,13 +317,7 @@ class EmbedderBusy(LookalikeError):
     code = "embedder-busy"
 
 
-class WordsUnavailable(LookalikeError):
-    """Queries in words are not possible here; the message says what to install or to run."""
-
-    code = "words-unavailable"
-
-
-# --- the index and its generations ------------------------------------
+# --- generations and re-indexes ---------------------------------------
 
 
 class NoGeneration(LookalikeError):
@@ -323,34 +356,7 @@ class PromotionRefused(LookalikeError):
     code = "promotion-refused"
 
 
-class InvalidFilter(LookalikeError):
-    """The filter names an unknown field or holds a value of the wrong type."""
-
-    code = "invalid-filter"
-
-
-class FilterTooLarge(InvalidFilter):
-    """The filter has more values, clauses or bytes than allowed; the message names the limit."""
-
-    code = "filter-too-large"
-
-
-class FilterTooCostly(InvalidFilter):
-    """The filter would keep the embedded index busy for too long."""
-
-    code = "filter-too-costly"
-
-
-class NoColour(LookalikeError):
-    """The vectors of this index have no part for colour alone, so `colour` can weigh none."""
-
-    code = "no-colour"
-
-
-class InvalidVector(LookalikeError):
-    """A vector has the wrong size, is not finite, or is all zeros."""
-
-    code = "invalid-vector"
+# --- the index --------------------------------------------------------
 
 
 class IndexLocked(LookalikeError):
@@ -397,12 +403,6 @@ class IndexLimited(IndexUnavailable):
     code = "index-limited"
 
 
-class NotSearchable(LookalikeError):
-    """The product has no vector yet; `state` and `reason` say why."""
-
-    code = "not-searchable"
-
-
 # --- the database -----------------------------------------------------
 
 
@@ -430,12 +430,6 @@ class DatabaseFull(LookalikeError):
     code = "database-full"
 
 
-class DiskFull(LookalikeError):
-    """A disk is full; nothing can be written until an operator makes room."""
-
-    code = "disk-full"
-
-
 class DatabaseReadOnly(LookalikeError):
     """The database cannot be written to; reading goes on."""
 
@@ -452,6 +446,9 @@ class DatabaseDamaged(LookalikeError):
     """The database is damaged; `lookalike restore` takes a backup into use."""
 
     code = "database-damaged"
+
+
+# --- values that the database cannot store or compare -----------------
 
 
 class TooManyParameters(LookalikeError):
@@ -476,6 +473,21 @@ class NumberTooLarge(LookalikeError):
     """A number is larger than the database can store or compare."""
 
     code = "number-too-large"
+
+
+# --- jobs and the host ------------------------------------------------
+
+
+class UnknownJob(LookalikeError):
+    """There is no job with this id."""
+
+    code = "unknown-job"
+
+
+class DiskFull(LookalikeError):
+    """A disk is full; nothing can be written until an operator makes room."""
+
+    code = "disk-full"
 
 
 # --- backups ----------------------------------------------------------

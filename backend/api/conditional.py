@@ -79,8 +79,8 @@ def _tag(response: Response) -> None:
         return
     is_list = sent.endpoint in LISTS
     data = response.get_data()
-    said = _without_request(data) if is_list else data
-    answer = hashlib.sha256(said).hexdigest()[:_LENGTH]
+    digest = _digest_of_list(data) if is_list else hashlib.sha256(data).hexdigest()
+    answer = digest[:_LENGTH]
     tag = f"{revision}-{answer}" if revision else answer
     headers["ETag"] = f'W/"{tag}"' if is_list else f'"{tag}"'
     if "Cache-Control" not in headers:  # `setdefault` makes an error first
@@ -93,10 +93,15 @@ def _tag(response: Response) -> None:
         del headers["Content-Type"], headers["Content-Length"]
 
 
-def _without_request(answer: bytes) -> bytes:
-    """Return the answer with a list, without what is another at each request: behind its items."""
-    items, cursor, rest = answer.rpartition(b'"next_cursor"')
-    return items + cursor + _OF_REQUEST.sub(b"", rest)
+def _digest_of_list(answer: bytes) -> str:
+    """Return the digest of an answer with a list, without what is another at each request.
+
+    That is behind its items.
+    """
+    end = max(0, answer.rfind(b'"next_cursor"'))
+    digest = hashlib.sha256(memoryview(answer)[:end])
+    digest.update(_OF_REQUEST.sub(b"", answer[end:]))
+    return digest.hexdigest()
 
 
 def compress(response: Response) -> Response:

@@ -13,6 +13,7 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 import structlog
@@ -106,8 +107,13 @@ def _head(query: Query, about: Sequence[object]) -> bytes:
     placement = query.placement
     chooses = f"({about!r}, {query.options.removeprefix('(')}"  # as the text of one tuple
     version = placement.version if placement else 0
-    parts = (_digest(repr(placement and placement.name)), _digest(chooses))
+    parts = (_digest_of_name(placement and placement.name), _digest(chooses))
     return b"".join((bytes([FORMAT]), version.to_bytes(4), *parts))
+
+
+@lru_cache(maxsize=64)
+def _digest_of_name(placement: str | None) -> bytes:
+    return _digest(repr(placement))
 
 
 def _digest(text: str) -> bytes:

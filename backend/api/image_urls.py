@@ -33,6 +33,7 @@ VERSION_LENGTH: Final = 16
 ADDRESSES: Final = 16_384
 """Addresses that a process remembers, in about 10 MB: each is the same for a day, a list has ten,
 and a signature takes longer than all else about a product in an answer."""
+CLIENTS: Final = 64
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
@@ -56,14 +57,14 @@ class ImageAddresses:
         self._secret = secret
         self._expires = str(expires)
 
-    @classmethod
-    def of_request(cls) -> ImageAddresses:
+    @staticmethod
+    def of_request() -> ImageAddresses:
         """Return those for the client of this request."""
         expires = (int(time.time()) // DAY + 2) * DAY
         client, notes = this_request(), vars(request_notes())
         prefix, secret = notes.get("key_prefix"), notes.get("key_digest")
         root = _root(client.scheme, client.host, client.root_path)
-        return cls(root, prefix=prefix, secret=secret, expires=expires)
+        return _addresses(root, prefix, secret, expires)
 
     def of(self, sku: str, number: int = 1, *, uri: str | None, digest: str | None) -> str | None:
         """Return the address of a product's image, None without an image.
@@ -75,6 +76,12 @@ class ImageAddresses:
         if self._prefix and self._secret is None:
             return None
         return _address(self._base, self._prefix, self._secret, self._expires, sku, number, digest)
+
+
+@lru_cache(maxsize=CLIENTS)
+def _addresses(root: str, prefix: str | None, secret: str | None, expires: int) -> ImageAddresses:
+    """Return the same object for a client again: its texts need not be compared in `_address`."""
+    return ImageAddresses(root, prefix=prefix, secret=secret, expires=expires)
 
 
 @lru_cache(maxsize=ADDRESSES)

@@ -19,6 +19,7 @@ from werkzeug.exceptions import (
 
 from backend import errors, near_names
 from backend.api import problem_codes
+from backend.api.context import this_request
 from backend.api.schemas import Json
 from backend.api.schemas.problem import ProblemFault
 from backend.database.failures import disk_full, meaning_of, why
@@ -228,7 +229,7 @@ def refuse_empty_part() -> Response | None:
 
     werkzeug redirects `//` to `/`, and so to another resource: the product `image`.
     """
-    path = request.path
+    path = this_request().path
     if "//" not in path or not path.startswith(PREFIX):
         return None
     adapter = current_app.create_url_adapter(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -113,32 +114,10 @@ def similar_to_product(sku: str) -> Json:
 def similar_to_image() -> Json:
     """Find the products that look like this image."""
     if request.is_json:
-        body, reader = read_body(SimilarBody), QueryReader.of_request()
-        cursor = reader.text("cursor")
-        if cursor is not None and body.cursor is not None:
-            reader.refuse("cursor", "the body has it too")
-        if body.image_uri is not None and (cursor or body.cursor):
-            reader.refuse("cursor", TWICE)
-        asker = asker_of(reader, user=body.user, visit=body.session, placement=body.placement)
-        query, fields = read_both(body, reader, filterable(), place=asker.place)
-        cursor = cursor if body.cursor is None else body.cursor
-        if body.sku is not None:
-            return by_sku(body.sku, query, fields, cursor, asker=asker)
-        if body.image_uri is not None and cursor is None:
-            return _by_address(body.image_uri, query, fields, asker)
-        return by_text(query, fields, cursor, asker=asker)
+        return _by_json()
     if request.mimetype == "multipart/form-data":
         return _by_form()
-    reader = QueryReader.of_request()
-    cursor = reader.text("cursor")
-    image = request.get_data(cache=False)
-    if cursor is not None and image:
-        reader.refuse("cursor", TWICE)
-    asker = asker_of(reader)
-    query, fields = read_query(reader, filterable(), with_image=True, place=asker.place)
-    if cursor:
-        return by_text(query, fields, cursor, asker=asker)
-    return by_image(image, query, fields, asker=asker)
+    return _by_file()
 
 
 @api.post(
@@ -169,21 +148,23 @@ def similar_to_each() -> Json:
         services().recall.notice(answer.search)
     if split.experiment is not None:
         log_each_similar(items, answers, replace(asker, split=split))
-    meta: Json = {}
-    if found:
-        wanted = ("embedder", "fingerprint", "search_mode")
-        meta = {name: found[0].meta[name] for name in wanted}
-        if "placement" in found[0].meta:
-            meta["placement"] = found[0].meta["placement"]
-        meta["coverage"] = round(services().coverage.known(found[0].generation).share, 4)
-        is_short = any(len(answer.items) < query.limit for answer in found)
-        meta |= said_of_attributes(query.where, is_short=is_short) | split.shown()
+    meta = _meta_of_batch(found, query) | split.shown() if found else {}
     return {
         "items": items,
         "generation": found[0].generation.id if found else None,
         "request_id": g.request_id,
         "meta": {**meta, "took_ms": took_ms()},
     }
+
+
+def _meta_of_batch(found: Sequence[Answer], query: Query) -> Json:
+    """Return what holds for all answers of a batch, of which there is at least one."""
+    first = found[0]
+    wanted = ("embedder", "fingerprint", "search_mode", "placement")
+    meta = {name: first.meta[name] for name in wanted if name in first.meta}
+    meta["coverage"] = round(services().coverage.known(first.generation).share, 4)
+    is_short = any(len(answer.items) < query.limit for answer in found)
+    return meta | said_of_attributes(query.where, is_short=is_short)
 
 
 def _tried_in_batch(body: SimilarBatchBody, asker: Asker) -> tuple[int | None, ShopperSplit]:
@@ -229,6 +210,37 @@ def _read_asked() -> _Read:
 def _problem(sku: str, error: LookalikeError, named: set[str]) -> Json:
     problem = to_request_error(error)
     return {"sku": sku, "status": problem.status, "problem": problem.document(named)}
+
+
+def _by_json() -> Json:
+    body, reader = read_body(SimilarBody), QueryReader.of_request()
+    cursor = reader.text("cursor")
+    if cursor is not None and body.cursor is not None:
+        reader.refuse("cursor", "the body has it too")
+    if body.image_uri is not None and (cursor or body.cursor):
+        reader.refuse("cursor", TWICE)
+    asker = asker_of(reader, user=body.user, visit=body.session, placement=body.placement)
+    query, fields = read_both(body, reader, filterable(), place=asker.place)
+    cursor = cursor if body.cursor is None else body.cursor
+    if body.sku is not None:
+        return by_sku(body.sku, query, fields, cursor, asker=asker)
+    if body.image_uri is not None and cursor is None:
+        return _by_address(body.image_uri, query, fields, asker)
+    return by_text(query, fields, cursor, asker=asker)
+
+
+def _by_file() -> Json:
+    """Answer a request whose body is an image, or which has the cursor of one."""
+    reader = QueryReader.of_request()
+    cursor = reader.text("cursor")
+    image = request.get_data(cache=False)
+    if cursor is not None and image:
+        reader.refuse("cursor", TWICE)
+    asker = asker_of(reader)
+    query, fields = read_query(reader, filterable(), with_image=True, place=asker.place)
+    if cursor:
+        return by_text(query, fields, cursor, asker=asker)
+    return by_image(image, query, fields, asker=asker)
 
 
 def _by_form() -> Json:

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.common import AsJson, err, out, print_json, services
+from backend.embedders import short_name
 
 
 def status(as_json: AsJson = False) -> None:
@@ -21,8 +22,6 @@ def status(as_json: AsJson = False) -> None:
 
 def print_status(now: dict[str, Any], *, as_json: bool) -> None:
     """Print the object of `GET /v1/status` as a table, or as JSON."""
-    from backend.embedders import short_name
-
     if as_json:
         print_json(now)
         return
@@ -34,8 +33,8 @@ def print_status(now: dict[str, Any], *, as_json: bool) -> None:
     if now["oldest_pending_seconds"] is not None:
         table.add_row("oldest pending", f"{now['oldest_pending_seconds']:,.0f} s")
     if generation := now["generation"]:
-        embedder = escape(short_name(generation["embedder"]))
-        described = f"{embedder}, {generation['size']}, {generation['state']}"
+        name = escape(short_name(generation["embedder"]))
+        described = f"{name}, {generation['size']}, {generation['state']}"
         table.add_row("generation", f"{generation['id']}: {described}")
     else:
         table.add_row("generation", "none yet: `lookalike index`, a server or a worker makes one")

@@ -6,7 +6,8 @@ are wanted, and once more, without the products found so far, if they were too f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from backend.filters import Where
@@ -41,33 +42,28 @@ def nearest_products(
     `most_images` is that of the generation: where products have one image each, the index is asked
     once, for `limit` points. `exclude` holds ids of products. Raises as `VectorIndex.nearest` does.
     """
+    ask = partial(
+        index.nearest, vector, where=where, min_score=min_score, mode=mode, payloads=payloads
+    )
     images = most_images or 1
-    if images == 1 and not payloads and len(exclude) <= MOST_SPARE:
-        hits = index.nearest(
-            vector,
-            limit=limit + len(exclude),
-            where=where,
-            min_score=min_score,
-            mode=mode,
-            payloads=False,
-        )
-        left_out = frozenset(exclude)
-        return [hit for hit in hits if hit.id not in left_out][:limit]
+    if images > 1:
+        return _nearest_of_several(ask, limit, images, exclude)
+    if payloads or len(exclude) > MOST_SPARE:
+        return ask(limit=limit, exclude=sorted(set(exclude)))
+    left_out = frozenset(exclude)
+    hits = ask(limit=limit + len(exclude))
+    return [hit for hit in hits if hit.id not in left_out][:limit]
+
+
+def _nearest_of_several(
+    ask: Callable[..., list[Hit]], limit: int, images: int, exclude: Sequence[int]
+) -> list[Hit]:
+    """Ask by turns until there are enough products, each with its nearest image."""
     found: dict[int, Hit] = {}
     seen = set(exclude)
     for _ in range(ROUNDS):
         asked = (limit - len(found)) * min(images, MOST_TIMES)
-        hits = index.nearest(
-            vector,
-            limit=asked,
-            where=where,
-            exclude=point_ids(sorted(seen), images),
-            min_score=min_score,
-            mode=mode,
-            payloads=payloads,
-        )
-        if images == 1:
-            return hits  # the points of products have their ids
+        hits = ask(limit=asked, exclude=point_ids(sorted(seen), images))
         for hit in hits:
             product = hit.id % STRIDE
             if product not in found:

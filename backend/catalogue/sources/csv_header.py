@@ -64,6 +64,11 @@ def read_header(
         quote_of(text, rows, delimiter),
         has_blanks_before_quotes([text, *rows], delimiter),
     )
+    return replace(form, columns=_read_names(lines, form, text, rows))
+
+
+def _read_names(lines: Lines, form: Header, text: str, rows: Sequence[str]) -> list[str]:
+    """Read the names of the columns from `text` and as many of the next lines as they take."""
     used = 0
 
     def following() -> Iterator[str]:
@@ -77,7 +82,7 @@ def read_header(
     except csv.Error as error:
         raise UnreadableCatalogue(f"the header is not one of a CSV file: {error}") from None
     lines.skip(used)
-    return replace(form, columns=[" ".join(name.split()) for name in names])
+    return [" ".join(name.split()) for name in names]
 
 
 def _lines_above(

@@ -40,6 +40,13 @@ _BETWEEN_PATHS: Final = re.compile(r"\s*(?:(?<!\\)[,;|]|[\r\n])\s*")  # `\\,` is
 _ENDS_AS_IMAGE: Final = re.compile(
     r"\.(?:jpe?g|png|webp|gif|avif|bmp|tiff?|heic)(?:[?#]\S*)?$", re.IGNORECASE
 )
+_ESCAPED_SLASHES: Final = r":\/\/"  # of JSON, in a cell that is none
+_REMARK: Final = re.compile(
+    r"\s+!\s+(?:alt|title|desc|caption)\s*:.*"
+    r"|(?<=\.jpg|\.png|\.gif)\|[^/]*$|(?<=\.jpeg|\.webp|\.avif)\|[^/]*$",
+    re.IGNORECASE,
+)
+"""What says something of an image behind its address: `1.jpg ! alt : Tee`, `1.jpg|Tee`."""
 LONGEST_LITERAL: Final = 100_000  # characters
 ADDRESS_KEYS: Final = ("url", "src", "uri", "link", "path", "location", "image", "MIME_SOURCE")
 
@@ -50,8 +57,10 @@ def split_images(cell: str) -> list[str]:
     An address may hold these characters itself, so it ends only where another one begins.
     """
     cell = cell.strip()
+    if _ESCAPED_SLASHES in cell:
+        cell = cell.replace("\\/", "/")
     if not _SEVERAL.search(cell):
-        return [only] if (only := _normalised(cell)) else []
+        return [only] if (only := _normalised(_trimmed(cell))) else []
     if cell.startswith(("[", "{", '"')) and (listed := _from_json(cell)) is not None:
         return listed
     if "&" in cell:
@@ -65,7 +74,9 @@ def split_images(cell: str) -> list[str]:
 
 def _trimmed(text: str) -> str:
     """Strip separators at the ends; WooCommerce writes a backslash before a comma."""
-    return text.strip(" \t\r\n,;|").replace("\\,", ",")
+    text = text.strip(" \t\r\n,;|").replace("\\,", ",")
+    text = text[1:-1] if len(text) > 2 and text[0] == text[-1] == "'" else text
+    return _REMARK.sub("", text) if "|" in text or "!" in text else text
 
 
 def is_address(text: str) -> bool:
@@ -140,6 +151,11 @@ def _named_in(value: Any) -> Iterator[str]:
             named_images = [it for it in value.values() if isinstance(it, str) and _is_image(it)]
             parts = [it for it in value.values() if isinstance(it, list | Mapping)]
             yield from _named_in([*named_images, *parts])
+
+
+def ends_as_image(text: str) -> bool:
+    """Tell whether a path has the extension of an image."""
+    return bool(_ENDS_AS_IMAGE.search(text))
 
 
 def _is_image(text: str) -> bool:

@@ -36,12 +36,25 @@ def spellings(path: str) -> Iterator[str]:
     Last comes the path without what follows a `?`, which shops add to defeat caches.
     """
     yield path
-    for other in (unquote(path), path.replace("\\", "/"), unquote(path).replace("\\", "/")):
+    bare = unquote(path)
+    for other in dict.fromkeys((bare, path.replace("\\", "/"), bare.replace("\\", "/"))):
         if other != path:
             yield cleaned(other)
+    if "%" in path or "+" in path:
+        yield from map(cleaned, _rarer_spellings(path, bare))
     without_query = path.partition("?")[0]
     if without_query not in (path, ""):
         yield from spellings(cleaned(without_query))
+
+
+def _rarer_spellings(path: str, bare: str) -> Iterator[str]:
+    """Yield a path whose codes were written twice, are not of UTF-8, or have + for a blank."""
+    if (twice := unquote(bare)) != bare:
+        yield twice
+    if "\N{REPLACEMENT CHARACTER}" in bare:
+        yield unquote(path, encoding="cp1252", errors="replace")
+    if "+" in path:
+        yield unquote(path.replace("+", " "))
 
 
 def folded(name: str) -> str:

@@ -23,6 +23,7 @@ _NAMES: Final = ("name", "attribute_code", "option_display_name", "code", "key",
 _VALUES: Final = ("value", "values", "option", "options", "label")
 _TEXTS: Final = ("label", "name", "value", "key")
 _OF_FIELDS: Final = ("base_colour", "gender", "brand", "season")
+_REST: Final = "attribute_list"
 MOST: Final = 300
 """Different names of one file; further ones stay in their lists."""
 
@@ -53,6 +54,8 @@ class NamedLists:
             taken = [pair and self._take(found, own, *pair) for pair in pairs]
             if taken and all(taken):
                 del found[name]
+            elif name == "attributes" and pairs:  # our own field of this name is no list
+                found[_REST] = found.pop(name)
         return found
 
     def _copy(self, found: dict[str, Any], own: set[str], values: Mapping[str, Any]) -> None:

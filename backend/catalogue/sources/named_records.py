@@ -15,7 +15,7 @@ from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.error_answers import said_error
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.files import Files
-from backend.catalogue.sources.json_shapes import rows_of_columns
+from backend.catalogue.sources.json_shapes import item_of, rows_of_columns
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.named_lists import NamedLists
 from backend.catalogue.sources.nested_variants import skus_within, variants_of, with_offer
@@ -86,6 +86,10 @@ class NamedRecords(Table):
             else:
                 yield record._replace(values=with_offer(found))
 
+    def _own_values(self, variant: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a variant with what its lists and its offer hold as its own."""
+        return self._lists.spread(item_of(variant, None))
+
     def _plain(self, record: NamedRecord) -> Iterator[NamedRecord]:
         """Yield a record without variants, or the rows of its columns."""
         values = record.values
@@ -100,7 +104,7 @@ class NamedRecords(Table):
     def _within(self, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the products in a record: its variants, and maybe itself."""
         if not self._keeps_ids:
-            return variants_of(values, prepare=self._lists.spread)
+            return variants_of(values, prepare=self._own_values)
         if values.get("id") and (items := variants_of(values, ("items",))):
             return items
         return variants_of(values, by_id=True, prepare=self._lists.spread)

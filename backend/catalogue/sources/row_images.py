@@ -12,6 +12,7 @@ from backend.catalogue.sources.files import Files
 from backend.catalogue.sources.image_cells import (
     address_without_scheme,
     checked_address,
+    ends_as_image,
     is_address,
     split_images,
 )
@@ -73,9 +74,9 @@ class NamedImages:
 
         A cell that is the name of a file is one image, whatever characters it holds.
         """
-        named = split_images(cell or "")
-        if cell and len(named) > 1 and not is_address(cell) and self._find(cell):
-            named = [cell]
+        named: Sequence[str] = split_images(cell or "")
+        if cell and not is_address(cell) and (len(named) > 1 or (named and " " in named[0])):
+            named = self._as_files(cell, named)
         listed = tuple(dict.fromkeys((*named, *more)))
         if not listed:
             return _warned(row, WarningKind.NO_IMAGE, "no image is named")
@@ -86,6 +87,31 @@ class NamedImages:
             text = f"{len(listed)} images are named, {MOST_IMAGES} are kept"
             row = _warned(row, WarningKind.IMAGE, text)
         return row if row.further is not None else replace(row, further=())
+
+    def _as_files(self, cell: str, named: Sequence[str]) -> Sequence[str]:
+        """Return the paths in a cell, where the names of files may hold what divides others."""
+        if self._anywhere(cell):
+            return [cell]
+        if len(named) == 1:
+            parts = cell.split()
+            return parts if all(map(ends_as_image, parts)) else named
+        found: list[str] = []
+        for part in named:
+            last = found[-1] if found else ""
+            if last and not (ends_as_image(last) or is_address(last) or self._anywhere(last)):
+                start = cell.find(last)
+                joined = cell[start : cell.find(part, start + len(last)) + len(part)]
+                if self._anywhere(joined):
+                    found[-1] = joined
+                    continue
+            found.append(part)
+        return found
+
+    def _anywhere(self, path: str) -> ImageFile | None:
+        try:
+            return self._find(path) or self._find_elsewhere(path)
+        except ForbiddenImage:
+            return None
 
     def _with_found(self, row: FeedRow, listed: Sequence[str]) -> FeedRow:
         """Look for images, each for itself; without one the row is kept."""

@@ -34,6 +34,7 @@ def arrange(columns: Sequence[str], records: Iterator[TableRecord | Reject]) -> 
             continue
         values = [_unescaped(value) for value in record.values]
         _name_by_id(values, at)
+        _complete_price(values, at)
         parents.complete(values)
         yield record._replace(values=[*values, *options.read(values)])
 
@@ -51,6 +52,13 @@ def _name_by_id(values: list[Any], at: dict[str, int]) -> None:
     if sku is None or number is None or as_text(values[sku]) or not as_text(values[number]):
         return
     values[sku] = f"id:{as_text(values[number])}"
+
+
+def _complete_price(values: list[Any], at: dict[str, int]) -> None:
+    """Fill an empty regular price from the price, which the API gives of a variable product."""
+    regular, price = at.get("regular_price"), at.get("price")
+    if regular is not None and price is not None and not as_text(values[regular]):
+        values[regular] = values[price]
 
 
 class _Parents:

@@ -17,7 +17,7 @@ MOST_VALUES: Final = 50
 
 
 class FilterCache(Generic[Found]):
-    """Results by filter, for some seconds or always; threads may share it.
+    """Results by filter, of `most` at once, for some seconds or always; threads may share it.
 
     Filters on open attributes are kept only if `open_too`: what they cost is estimated anew each
     time. Their values may equal each other, as 1 does True, and mean something else; so what is
@@ -26,11 +26,17 @@ class FilterCache(Generic[Found]):
     """
 
     def __init__(
-        self, schema: Schema, *, seconds: float = math.inf, open_too: bool = False
+        self,
+        schema: Schema,
+        *,
+        seconds: float = math.inf,
+        open_too: bool = False,
+        most: int = MOST,
     ) -> None:
         self._schema = schema
         self._seconds = seconds
         self._open_too = open_too
+        self._most = most
         self._kept: dict[Any, tuple[Found, float]] = {}
         self._last: tuple[Where | None, Any, float] = (None, None, 0.0)
 
@@ -54,7 +60,7 @@ class FilterCache(Generic[Found]):
         kept = self._kept.get(key)
         if kept is None or now >= kept[1]:
             kept = find(where), now + self._seconds
-            if len(self._kept) >= MOST:
+            if len(self._kept) >= self._most:
                 self._kept.clear()
             self._kept[key] = kept
         if where:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -22,14 +21,14 @@ import numpy as np
 import qdrant_edge as qe
 
 from backend.filters import OPEN_PREFIX, Scalar, Schema, Where
-from backend.filters.check import check, check_facet
+from backend.filters.check import check_facet
 from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector, VectorIndex
 from backend.vectors.edge.copy import scroll_claims
-from backend.vectors.edge.cost import check_cost
-from backend.vectors.edge.filter_cache import FilterCache
-from backend.vectors.edge.post_filter import Wanted, fallback, post_filtered
+from backend.vectors.edge.passing_points import PassingPoints
+from backend.vectors.edge.post_filter import Points, Wanted, fallback, passing_of, post_filtered
 from backend.vectors.edge.queries import EDGE_FILTERS, search_params
 from backend.vectors.edge.shard import ShardOptions, engine_points
+from backend.vectors.edge.shard_filters import ShardFilters
 from backend.vectors.edge.store import EdgeStore
 from backend.vectors.points import (
     BATCH,
@@ -46,12 +45,7 @@ from backend.vectors.points import (
     with_tokens,
 )
 from backend.vectors.search_mode import choose
-from backend.vectors.translate import (
-    path,
-    points_with_claim,
-    points_without_claim,
-    translate,
-)
+from backend.vectors.translate import path, points_with_claim, points_without_claim
 
 REMEMBERED_BYTES: Final = 16 * 2**20
 """Of queries by vectors, about: each takes its vector twice, in float32."""
@@ -60,9 +54,6 @@ READ_FOR_EACH: Final = 10
 """Up to so many points for each value that a filter names, the points are read to count values. The
 engine's facet compares each point with each value: of 24 values with 60 points it took 0.89 ms, to
 read them 0.33; of 96 with 219, 10.1 and 1.2 (20,000 points, processor time)."""
-
-ESTIMATED_SECONDS: Final = 5.0
-"""How long it is kept how many points pass a filter: it only decides how to search."""
 
 
 class EdgeIndex(VectorIndex):
@@ -79,11 +70,16 @@ class EdgeIndex(VectorIndex):
         self.options = options or ShardOptions()
         self._schema = dict(schema)
         self._tokens = self.options.attribute_tokens
-        self._filters = replace(EDGE_FILTERS, tokens=self._tokens)
-        self._translated = FilterCache[qe.Filter | None](self._schema)
-        self._passing = FilterCache[int](self._schema, seconds=ESTIMATED_SECONDS)
         self._remembered = lru_cache(REMEMBERED_BYTES // (8 * size))(self._near_bytes)
-        self.store = EdgeStore(path, size=size, schema=self._schema, tokens=self._tokens)
+        self._passing_points = PassingPoints(self._schema)
+        self.store = EdgeStore(
+            path,
+            size=size,
+            schema=self._schema,
+            tokens=self._tokens,
+            written=self._passing_points.forget,
+        )
+        self._filters = ShardFilters(self.store, self._schema, tokens=self._tokens)
 
     # --- writing ---
 
@@ -187,32 +183,20 @@ class EdgeIndex(VectorIndex):
         return [Hit(hit.id, cosine_of_best_score(hit.score), hit.payload) for hit in hits]
 
     def search_mode(self, where: Where | None = None) -> SearchMode:
-        self._filter(where)
+        self._filters.of(where)
         return choose(
             where,
             self._schema,
             has_graph=self.indexed,
-            estimate=lambda: self._count_passing(where),
+            estimate=lambda: self._filters.count(where),
             # With int8 a graph search reads small codes, but a comparison reads whole vectors.
-            points=None if self.options.quantization else self._count_passing,
+            points=None if self.options.quantization else self._filters.count,
         )
 
     def compared(self, where: Where) -> int:
         if not self.indexed or self.search_mode(where) is SearchMode.PLAIN:
             return 0
-        return self._count_passing(where)
-
-    def _count_passing(self, where: Where | None = None) -> int:
-        """Return about how many points pass, as it was estimated in the last seconds."""
-        return self._passing.of(where or {}, lambda _: self._estimate(self._filter(where)))
-
-    def _estimate(self, passing: qe.Filter | None = None) -> int:
-        """Estimate from the payload indexes how many points pass, in microseconds."""
-        with self.store.using() as shard:
-            return shard.count(qe.CountRequest(exact=False, filter=passing))
-
-    def _estimate_passing(self, where: Where) -> int:
-        return self._estimate(self._translate(where))
+        return self._filters.count(where)
 
     def _near(self, vector: Vector) -> Any:
         """Return the engine's query for a vector, remembered: products are asked about again."""
@@ -236,10 +220,10 @@ class EdgeIndex(VectorIndex):
         payloads: bool = True,
     ) -> list[Hit]:
         mode = mode or self.search_mode(where)
-        passing = self._filter(where, exclude)
+        passing = self._filters.of(where, exclude)
         if mode is SearchMode.ACORN and passing is not None:
             wanted = Wanted(query, limit, score_threshold, payloads)
-            found, mode = self._post_filter(passing, wanted, where)
+            found, mode = self._post_filter(passing, wanted, where, exclude)
             if found is not None:
                 return as_hits(found, payloads=payloads)
         request = qe.QueryRequest(
@@ -253,37 +237,23 @@ class EdgeIndex(VectorIndex):
         return as_hits(self.store.query(request), payloads=payloads)
 
     def _post_filter(
-        self, passing: qe.Filter, wanted: Wanted, where: Where | None
-    ) -> tuple[list[qe.ScoredPoint] | None, SearchMode]:
+        self, passing: qe.Filter, wanted: Wanted, where: Where | None, exclude: Sequence[int]
+    ) -> tuple[Points | None, SearchMode]:
         """Try a walk without the filter; return what it found, and what to do if that is None."""
-        points, count = self._count_passing(), self._count_passing(where)
+
+        def which_pass(ids: set[int]) -> Points:
+            asked = wanted._replace(limit=len(ids), score_threshold=None)
+            return self.store.query(passing_of(asked, passing, ids))
+
+        def keep(found: Points) -> Points:
+            if exclude or wanted.payloads or not where:
+                return self.store.query(passing_of(wanted, passing, {it.id for it in found}))
+            return self._passing_points.of(where, found, which_pass)
+
+        points, count = self._filters.count(), self._filters.count(where)
         other, most = fallback(count, points, quantized=bool(self.options.quantization))
         share = max(count, 1) / max(points, 1)
-        return post_filtered(self.store.query, passing, wanted, share=share, most=most), other
-
-    def _filter(
-        self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
-    ) -> qe.Filter | None:
-        if not (where or exclude or first_only):
-            return None
-        if not (exclude or first_only):
-            return self._translated.of(where or {}, self._checked)
-        return self._checked(where, exclude, first_only=first_only)
-
-    def _checked(
-        self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
-    ) -> qe.Filter | None:
-        check(where, self._schema)
-        check_cost(where, self._schema, self._estimate_passing, tokens=self._tokens)
-        return self._translate(where, exclude, first_only=first_only)
-
-    def _translate(
-        self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
-    ) -> qe.Filter | None:
-        found: qe.Filter | None = translate(
-            where, self._schema, self._filters, exclude=exclude, first_only=first_only
-        )
-        return found
+        return post_filtered(self.store.query, keep, wanted, share=share, most=most), other
 
     # --- reading ---
 
@@ -301,10 +271,10 @@ class EdgeIndex(VectorIndex):
         several: bool = False,
     ) -> list[tuple[Scalar, int]]:
         check_facet(field, self._schema)
-        passing = self._filter(where, first_only=several)
+        passing = self._filters.of(where, first_only=several)
         named = len(where[field].any_of) if where and field in where else 0
         is_column = not field.startswith(OPEN_PREFIX)  # which has one value
-        if named and is_column and self._estimate(passing) <= READ_FOR_EACH * named:
+        if named and is_column and self._filters.estimate(passing) <= READ_FOR_EACH * named:
             counts = self._count_read(field, passing, most=2 * READ_FOR_EACH * named)
             if counts is not None:
                 return sort_counts(counts.items())[:limit]
@@ -326,7 +296,7 @@ class EdgeIndex(VectorIndex):
         return Counter([point.payload[field] for point in points if point.payload])
 
     def count(self, where: Where | None = None, *, several: bool = False) -> int:
-        passing = self._filter(where, first_only=several)
+        passing = self._filters.of(where, first_only=several)
         request = qe.CountRequest(exact=True, filter=passing)
         with self.store.using() as shard:
             return shard.count(request)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import qdrant_edge as qe
 
@@ -32,6 +32,9 @@ MOST: Final = 60_000
 
 MOST_WALKED: Final = 2000
 """Points of the longest walk before ACORN, which costs about half as much and misses more."""
+
+
+Points: TypeAlias = list[qe.ScoredPoint]
 
 
 class Wanted(NamedTuple):
@@ -65,26 +68,28 @@ def walk_length(limit: int, share: float) -> int:
 
 
 def post_filtered(
-    ask: Callable[[qe.QueryRequest], list[qe.ScoredPoint]],
-    passing: qe.Filter,
+    ask: Callable[[qe.QueryRequest], Points],
+    keep: Callable[[Points], Points],
     wanted: Wanted,
     *,
     share: float,
     most: int,
-) -> list[qe.ScoredPoint] | None:
+) -> Points | None:
     """Return the nearest points that pass, or None where a walk of `most` points is not enough.
 
-    `share` of all points pass, about. If too few of a walk's points pass, the next one is as long
-    as their number suggests, with one added to it: that there was none may be chance.
+    `ask` asks the engine, `keep` returns those of some points that pass, nearest first, at least
+    as many as are wanted. `share` of all points pass, about. If too few of a walk's points pass,
+    the next one is as long as their number suggests, with one added to it: that there was none may
+    be chance.
     """
     count = walk_length(wanted.limit, share)
     while count <= most:
         candidates = ask(_walk(wanted, count))
-        found = ask(_keep(wanted, passing, candidates))
+        found = keep(candidates)
         # All that have the score were seen, or enough that pass.
         is_all = wanted.score_threshold is not None and len(candidates) < count
         if is_all or len(found) >= wanted.limit:
-            return found
+            return found[: wanted.limit]
         count = walk_length(wanted.limit, (len(found) + 1) / count)
     return None
 
@@ -102,9 +107,9 @@ def _walk(wanted: Wanted, count: int) -> qe.QueryRequest:
     )
 
 
-def _keep(wanted: Wanted, passing: qe.Filter, found: list[qe.ScoredPoint]) -> qe.QueryRequest:
-    """Ask for those that pass, compared by their whole vectors."""
-    these = qe.HasIdCondition({point.id for point in found})
+def passing_of(wanted: Wanted, passing: qe.Filter, ids: set[Any]) -> qe.QueryRequest:
+    """Ask which of some points pass, compared by their whole vectors."""
+    these = qe.HasIdCondition(ids)
     return qe.QueryRequest(
         query=wanted.query,
         filter=qe.Filter(must=[these, passing]),

@@ -59,11 +59,21 @@ class EdgeStore:
     through a fork gets ConfigurationError.
     """
 
-    def __init__(self, path: Path, *, size: int, schema: Schema, tokens: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        size: int,
+        schema: Schema,
+        tokens: bool = False,
+        written: Callable[[Collection[int]], None] = lambda _ids: None,
+    ) -> None:
+        """Open nothing. `written` is called with the ids of points after each write of them."""
         self._path = path  # opened only by the owner of its lock
         self._size = size
         self._schema = schema
         self._tokens = tokens
+        self._on_written = written
         self._lock = threading.RLock()  # for opening, closing, replacing and writing
         self._file_lock: FileLock | None = None
         self._handle: Handle | None = None
@@ -117,6 +127,7 @@ class EdgeStore:
                 yield shard
             finally:
                 self._written += 1
+                self._on_written(ids)
 
     def check_folder(self) -> None:
         """Raise IndexGone when the folder was removed: the open shard would still answer."""

@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from sqlalchemy import delete
 from support.qdrant_wire import LOCAL_MODE_WARNINGS
-from support.shaped_catalogue import Oracle, fill
+from support.shaped_catalogue import Oracle
 from support.shop import Shop
 
 from backend.database.models import Placement
-from backend.settings import Settings
 
 URL = "/v1/admin/rules"
 ROUNDING = 1e-5
 
 pytestmark = LOCAL_MODE_WARNINGS
-
-
-@pytest.fixture(scope="module")
-def filled(
-    api_settings: Settings,
-    vector_store: dict[str, Any],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Shop, Oracle]]:
-    """A shop of the sample's products, in either vector store, and its oracle."""
-    with ExitStack() as stack:
-        folder = tmp_path_factory.mktemp("ruled")
-        shop = stack.enter_context(
-            Shop(api_settings, data_dir=folder, max_batch=50, **vector_store)
-        )
-        fill(shop)
-        yield shop, Oracle.of(shop)
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 from support.image_files import colour_image
 from support.qdrant_wire import LOCAL_MODE_WARNINGS
-from support.shaped_catalogue import COUNT, Oracle, fill
+from support.shaped_catalogue import COUNT, Oracle
 from support.shop import PROBLEM, Shop
 
 from backend.database.models import Product
@@ -19,27 +17,10 @@ from backend.filters import FieldType
 from backend.indexing import schema
 from backend.search import answering
 from backend.search.shaping import FIELDS
-from backend.settings import Settings
 
 ROUNDING = 1e-5
 
 pytestmark = LOCAL_MODE_WARNINGS
-
-
-@pytest.fixture(scope="module")
-def filled(
-    api_settings: Settings,
-    vector_store: dict[str, Any],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Shop, Oracle]]:
-    """A shop of the sample's products, in either vector store, and its oracle."""
-    with ExitStack() as stack:
-        folder = tmp_path_factory.mktemp("shaped")
-        shop = stack.enter_context(
-            Shop(api_settings, data_dir=folder, max_batch=50, **vector_store)
-        )
-        fill(shop)
-        yield shop, Oracle.of(shop)
 
 
 def assert_list(answer: Any, expected: list[tuple[str, float]]) -> None:

@@ -196,6 +196,23 @@ def test_payloads_come_along_if_they_are_wanted(plain: EdgeIndex) -> None:
     assert [hit.payload for hit in without] == [{}, {}, {}]
 
 
+def test_a_point_is_asked_about_once_and_again_after_it_was_written(
+    plain: EdgeIndex, asked: list[qe.QueryRequest]
+) -> None:
+    where = MEN | RECENT
+    hits = found(plain, SHOE, where, payloads=False)
+    assert hits == compared(plain, SHOE, where)
+    asked.clear()
+    assert found(plain, SHOE, where, payloads=False) == hits
+    assert len(asked) == len(walks(asked)) == 1
+    plain.set_payload(hits[0], {"gender": "Women"})
+    others = found(plain, SHOE, where, payloads=False)
+    assert others[:9] == hits[1:]
+    assert len(asked) == 3
+    plain.set_payload(hits[0], {"gender": "Men"})
+    assert found(plain, SHOE, where, payloads=False) == hits
+
+
 def test_examples_are_searched_in_the_same_way(
     plain: EdgeIndex, asked: list[qe.QueryRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,4 +233,8 @@ def test_codes_choose_what_whole_vectors_compare(int8: EdgeIndex) -> None:
         recalls.append(
             len({hit[:2] for hit in hits} & {hit[:2] for hit in best}) / len(best)
         )  # with equal scores
+        again = int8.nearest(
+            vector, limit=10, where=MEN | RECENT, mode=SearchMode.ACORN, payloads=False
+        )
+        assert [hit.score for hit in again] == [hit.score for hit in hits]
     assert np.mean(recalls) >= 0.97

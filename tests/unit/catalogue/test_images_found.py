@@ -209,3 +209,52 @@ def test_another_file_of_the_name_is_not_taken(tmp_path: Path, cell: str) -> Non
     row = shop(tmp_path, cell, "images/a.jpg")
     assert row.image is None
     assert row.warnings
+
+
+@pytest.mark.parametrize(
+    ("cell", "images", "found", "further"),
+    [
+        ("a%2520b.jpg", ["a b.jpg"], "a b.jpg", 0),
+        ("a+b.jpg", ["a b.jpg"], "a b.jpg", 0),
+        ("a+b.jpg", ["a b.jpg", "a+b.jpg"], "a+b.jpg", 0),
+        ("gr%FC%DFe.jpg", ["grüße.jpg"], "grüße.jpg", 0),
+        ("a,b.jpg", ["images/a,b.jpg"], "images/a,b.jpg", 0),
+        ("a b,c.jpg, d.jpg", ["a b,c.jpg", "d.jpg"], "a b,c.jpg", 1),
+        ("a b, d.jpg", ["a b.jpg", "d.jpg"], "a b.jpg", 1),
+        ("a.jpg d.jpg", ["a.jpg", "d.jpg"], "a.jpg", 1),
+        ("a.jpg d.jpg", ["a.jpg d.jpg", "a.jpg"], "a.jpg d.jpg", 0),
+        ("'a.jpg'", ["a.jpg"], "a.jpg", 0),
+        ("'a.jpg','d.jpg'", ["a.jpg", "d.jpg"], "a.jpg", 1),
+    ],
+)
+def test_names_that_hold_separators_or_odd_codes_are_found(
+    tmp_path: Path, cell: str, images: list[str], found: str, further: int
+) -> None:
+    row = shop(tmp_path, cell, *images)
+    assert content(row) == found
+    assert len(row.further or ()) == further
+    assert not row.warnings
+
+
+@pytest.mark.parametrize("cell", ["..%252Fa.jpg", "%252E%252E/a.jpg", "..+/../a.jpg"])
+def test_odd_codes_do_not_lead_out_of_the_folder(tmp_path: Path, cell: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    row = shop(tmp_path / "shop", cell, "b.jpg")
+    assert row.image is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        ("https:\\/\\/c.example\\/1.jpg", ["https://c.example/1.jpg"]),
+        ("https://c.example/1.jpg|a tee", ["https://c.example/1.jpg"]),
+        (
+            "https://c.example/1.jpg ! alt : x ! title : y | https://c.example/2.jpg ! alt : z",
+            ["https://c.example/1.jpg", "https://c.example/2.jpg"],
+        ),
+        ("https://c.example/a|b.jpg", ["https://c.example/a|b.jpg"]),
+        ("https://c.example/1.jpg|s/2.jpg", ["https://c.example/1.jpg|s/2.jpg"]),
+    ],
+)
+def test_remarks_behind_an_address_are_no_part_of_it(cell: str, found: list[str]) -> None:
+    assert split_images(cell) == found

@@ -337,3 +337,36 @@ def test_of_categories_by_level_the_deepest_counts(tmp_path: Path) -> None:
     rows = of_json(tmp_path, [{"sku": f"A{at}", "category": it} for at, it in enumerate(paths)])
     found = [(row.fields["master_category"], row.fields["article_type"]) for row in rows]
     assert found == [("Apparel", "Tees")] * 2
+
+
+def test_variants_of_schema_org_have_their_own_offers(tmp_path: Path) -> None:
+    offers = [
+        {"@type": "Offer", "price": price, "priceCurrency": "EUR", "availability": stock}
+        for price, stock in ((9.9, "https://schema.org/InStock"), (8.9, "schema.org/OutOfStock"))
+    ]
+    variants = [
+        {"@type": "Product", "sku": f"V{at}", "offers": offer} for at, offer in enumerate(offers)
+    ]
+    group = {"@type": "ProductGroup", "productGroupID": "G", "name": "Tee", "hasVariant": variants}
+    first, second = of_json(tmp_path, group)
+    assert (first.fields["price"], first.fields["in_stock"]) == (9.9, True)
+    assert (second.fields["price"], second.fields["in_stock"]) == (8.9, False)
+    assert first.fields["group_id"] == "G"
+
+
+def test_a_variable_product_of_woocommerces_api_has_its_price_and_no_colour(tmp_path: Path) -> None:
+    product = {
+        "id": 10,
+        "sku": "P",
+        "name": "Tee",
+        "price": "9",
+        "regular_price": "",
+        "stock_status": "instock",
+        "images": [{"src": IMAGE}],
+        "variations": [11, 12],
+        "attributes": [{"name": "Color", "options": ["Red", "Blue"]}],
+    }
+    (row,) = of_json(tmp_path, [product])
+    assert (row.fields["price"], row.fields["base_colour"]) == (9.0, None)
+    assert "Blue" in row.fields["attributes"]["attribute_list"]
+    assert row.warnings == ()
