@@ -80,12 +80,13 @@ class Recall:
         self._embedder, self._index = embedder, index
         self._found: dict[str, list[tuple[bool, bool]]] = {}
 
-    def ask(self, row: str, image: Image.Image, truth: int, box: Frame | None = None) -> None:
-        """Ask by one image, or by its box."""
+    def ask(self, row: str, image: Image.Image, truth: int, box: Frame | None = None) -> bool:
+        """Ask by one image, or by its box; tell whether a part of it was compared."""
         found = embed_image(Opened(image), self._embed, Box(*box) if box else None)
         vectors = (found.vector, found.vector if found.own is None else found.own)
         served, own = (int((self._index @ each).argmax()) == truth for each in vectors)
         self._found.setdefault(row, []).append((served, own))
+        return found.compared is not None
 
     def _embed(self, image: Image.Image) -> EmbeddedQuery:
         found = self._embedder.embed_query(image)
@@ -120,14 +121,13 @@ def ask_all(
         asked += 1
         image, box = pasted(cut, random.choice(grounds), random, whole=whole)
         seen = embedder.embed_query(image)
-        composed += seen.composed
         boxes = [one.box for one in seen.regions]
         best = max(boxes, key=lambda one: overlap(one, box), default=WHOLE)
         first = boxes[0] if boxes else WHOLE
         right += overlap(first, box) > 0.5
         offered += overlap(best, box) > 0.5
         recall.ask("clean", clean(cut, random), number)
-        recall.ask("as it is", image, number)
+        composed += recall.ask("as it is", image, number)
         for row, part in (("true box", box), ("first region", first), ("best region", best)):
             recall.ask(row, image, number, part)
     print(f"first region fits {right / asked:.3f}, one of those offered {offered / asked:.3f}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ def _parse(text: bytes) -> dict[str, Any]:
     if len(text) > LONGEST:
         raise ValueError(f"the line has more than {LONGEST:,} bytes")
     try:
-        item = json.loads(text.decode())
+        item = json.loads(text.removeprefix(BOM_UTF8).decode())
     except UnicodeDecodeError:
         raise ValueError("the line is not UTF-8") from None
     except ValueError as error:

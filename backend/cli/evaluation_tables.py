@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.common import out
+from backend.embedders import short_name
 
 if TYPE_CHECKING:
     from backend.lab.evaluation.intervals import Estimate
@@ -49,7 +50,7 @@ def _score_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
         plain = [f"{score.metrics[name].value:.3f}" for name in ("precision", "recall", "ndcg")]
         lead = "" if score is first else _lead(score.lead["map"])
         row = (interval(score.metrics["map"]), lead, *plain, f"{score.macro['map']:.3f}")
-        table.add_row(escape(score.embedder), *row)
+        table.add_row(escape(short_name(score.embedder)), *row)
     return table
 
 
@@ -70,7 +71,7 @@ def _match_table(evaluation: Evaluation) -> Table:
     title = f"Match by {escape(by)}: expected calibration error on other products"
     table = _table(title, "error", "neighbours")
     for one in evaluation.calibrations:
-        table.add_row(escape(one.embedder), f"{one.error:.3f}", f"{one.pairs:,}")
+        table.add_row(escape(short_name(one.embedder)), f"{one.error:.3f}", f"{one.pairs:,}")
     return table
 
 
@@ -81,7 +82,7 @@ def _other_table(evaluation: Evaluation) -> Table:
     for one in evaluation.contenders:
         score = evaluation.score(one.spec, by, group)
         table.add_row(
-            escape(one.spec),
+            escape(short_name(one.spec)),
             f"{score.coverage:.1%}",
             f"{score.metrics['diversity'].value:.3f}",
             str(one.size),

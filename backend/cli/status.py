@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.common import AsJson, err, out, print_json, services
+from backend.embedders import short_name
 
 
 def status(as_json: AsJson = False) -> None:
@@ -32,8 +33,8 @@ def print_status(now: dict[str, Any], *, as_json: bool) -> None:
     if now["oldest_pending_seconds"] is not None:
         table.add_row("oldest pending", f"{now['oldest_pending_seconds']:,.0f} s")
     if generation := now["generation"]:
-        parts = ("embedder", "size", "state")
-        described = ", ".join(str(generation[part]) for part in parts)
+        name = escape(short_name(generation["embedder"]))
+        described = f"{name}, {generation['size']}, {generation['state']}"
         table.add_row("generation", f"{generation['id']}: {described}")
     else:
         table.add_row("generation", "none yet: `lookalike index`, a server or a worker makes one")

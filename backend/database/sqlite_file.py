@@ -30,6 +30,9 @@ AGAIN_SECONDS: Final = 0.05
 """How long the write of a request waits: the first one, and those while the lock is still held. A
 waiting request takes a thread that others need."""
 
+TURN_SECONDS: Final = 10.0
+"""How long a write of a request waits for others of its process, while these get the lock."""
+
 patience: ContextVar[float] = ContextVar("patience", default=SQLITE_TIMEOUT_SECONDS)
 """How many seconds a write of this thread may wait for the lock of the file."""
 
@@ -53,6 +56,14 @@ def enlarge_cache(session: Session, kib: int) -> None:
         connection.exec_driver_sql(f"PRAGMA cache_size=-{kib}")
 
 
+class Writers:
+    """The write transactions of a process, which take turns; `begun` counts those that began."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.begun = 0
+
+
 class WriterTurn:
     """The turn of a write transaction: one after the other within a process.
 
@@ -60,21 +71,28 @@ class WriterTurn:
     come all the time some find the lock taken for a second.
     """
 
-    def __init__(self, writing: threading.Lock) -> None:
-        self._writing = writing
+    def __init__(self, writers: Writers) -> None:
+        self._writers = writers
         self._is_taken = False
 
     def take(self, seconds: float) -> float:
-        """Wait so many seconds at most; return how long SQLite may be waited for then."""
+        """Wait so many seconds, and again while others begin; return how long SQLite may take.
+
+        While others begin it goes on for TURN_SECONDS at most.
+        """
         began = time.monotonic()
-        self._is_taken = self._writing.acquire(timeout=seconds)
-        return max(AGAIN_SECONDS, seconds - (time.monotonic() - began))
+        while not self._is_taken:
+            before = self._writers.begun
+            self._is_taken = self._writers.lock.acquire(timeout=seconds)
+            if before == self._writers.begun or time.monotonic() - began > TURN_SECONDS:
+                break
+        return seconds if self._is_taken else AGAIN_SECONDS
 
     def give_back(self) -> None:
         """Let the next one write. Without a turn that was taken it does nothing."""
         if self._is_taken:
             self._is_taken = False
-            self._writing.release()
+            self._writers.lock.release()
 
 
 class SqliteFile:
@@ -86,7 +104,7 @@ class SqliteFile:
         self._place = str(self.path)
         self._identity: tuple[int, int] | None = None
         self._locked_at = -SQLITE_TIMEOUT_SECONDS
-        self._writing = threading.Lock()
+        self._writers = Writers()
 
     @property
     def is_read_only(self) -> bool:
@@ -128,14 +146,16 @@ class SqliteFile:
         if not connection.get_execution_options().get("lookalike_write"):
             connection.exec_driver_sql("BEGIN")
             return
-        turn, allowed = connection.get_execution_options().get("lookalike_turn"), self._seconds()
-        seconds = turn.take(allowed) if isinstance(turn, WriterTurn) else allowed
+        turn, seconds = connection.get_execution_options().get("lookalike_turn"), self._seconds()
+        if isinstance(turn, WriterTurn):
+            seconds = turn.take(seconds)
         connection.exec_driver_sql(f"PRAGMA busy_timeout={round(1000 * seconds)}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+        self._writers.begun += 1
 
     def turn(self) -> WriterTurn:
         """Return the turn of one write transaction among those of this process."""
-        return WriterTurn(self._writing)
+        return WriterTurn(self._writers)
 
     def note_error(self, context: Any) -> None:
         """Note that another process holds the lock, so that requests do not all wait for it."""

@@ -111,6 +111,7 @@ class QueryImage(NamedTuple):
     own: FloatArray | None = None  # the vector as it is, without a class; None: it is `vector`
     composed: bool = False  # pasted together: its first region says more than the whole
     mask: FloatArray | None = None  # (rows, columns), logits: whether a point belongs to the thing
+    doubtful: bool = False  # composed, if that is said of its first region and what is around it
 
 
 @runtime_checkable

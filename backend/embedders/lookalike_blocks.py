@@ -26,7 +26,13 @@ from backend.embedders.numpy_threads import on_one_thread
 from backend.embedders.photographs import CLASSES, has_many_colours, shipped_head
 from backend.embedders.pixels import Pixels, to_pixels
 from backend.embedders.regions import SIZE as OF_REGIONS
-from backend.embedders.regions import find_regions, is_pasted, mask_of, pasted_first
+from backend.embedders.regions import (
+    find_regions,
+    is_pasted,
+    mask_of,
+    may_be_pasted,
+    pasted_first,
+)
 from backend.embedders.tuned import SHIPPED as TUNED
 from backend.embedders.tuned import files_of_backbone
 from backend.errors import UnknownEmbedder, WeightsUnavailable
@@ -153,12 +159,14 @@ class BlocksEmbedder:
         features = self._reduce(computed, pixels)
         judged = computed[0, POOLED : POOLED + OF_REGIONS]
         regions = find_regions(judged, self.input_size)
-        composed = is_pasted(judged) and bool(has_many_colours(pixels)[0])
+        possible = may_be_pasted(judged) and bool(has_many_colours(pixels)[0])
+        composed = possible and is_pasted(judged)
         found = QueryImage(
             vector=self.project(features)[0],
             kind=CATALOGUE,
-            regions=pasted_first(regions, judged) if composed else regions,
+            regions=pasted_first(regions, judged) if possible else regions,
             composed=composed,
+            doubtful=possible and not composed,
             mask=mask_of(judged),
         )
         if not self._head.are_photographs(pixels, features)[0]:

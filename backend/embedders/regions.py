@@ -37,6 +37,7 @@ OVERLAP: Final = 0.4  # of a box with a better one, as intersection over union: 
 WITHIN: Final = 0.55  # share of the smaller box that lies in the other one: then it is dropped
 """Chosen on composites that were not trained on."""
 
+DOUBT: Final = -1.0  # logit above which it is in doubt whether anything was pasted
 SAME_THING: Final = 0.3  # overlap of a region and of what was pasted: then the region has all of it
 PASTED_WEIGHT: Final = 0.75  # of the mask of what was pasted beside that of all things
 """Chosen on a simulated street of other articles than those that the figures are of."""
@@ -75,6 +76,11 @@ def find_regions(values: FloatArray, input_size: tuple[int, int]) -> list[FoundR
 def is_pasted(values: FloatArray) -> bool:
     """Tell whether something was pasted on an image, from numbers (SIZE,)."""
     return bool(values[ANY_PASTED] > 0)
+
+
+def may_be_pasted(values: FloatArray) -> bool:
+    """Tell whether a part of an image shall be looked at, too, to decide that."""
+    return bool(values[ANY_PASTED] > DOUBT)
 
 
 def pasted_first(regions: list[FoundRegion], values: FloatArray) -> list[FoundRegion]:

@@ -46,6 +46,7 @@ class EmbeddedQuery(NamedTuple):
     composed: bool = False  # pasted together, so that one region is compared
     compared: Frame | None = None  # the part that `vector` is of; None: the whole, or the box
     mask: Vector | None = None  # (rows, columns), logits: whether a point belongs to the thing
+    doubtful: bool = False  # composed, if that is said of its first region and what is around it
 
 
 Embed: TypeAlias = Callable[[Image.Image], EmbeddedQuery]
@@ -204,47 +205,58 @@ def embed_image(parts: Parts, embed: Embed, box: Box | None) -> EmbeddedQuery:
     """Embed an image, or its box.
 
     Where something was pasted on it, that is compared: it lies in the box, or in the first region.
-    It is compared as it is, since what is pasted is no photograph of its class. A box that covers
+    It is compared as it is, since what is pasted is no photograph of its class. Where it is in
+    doubt whether anything was pasted, a wider part than the first region decides. A box that covers
     all of the image asks for the image as a whole.
     """
     found = embed(parts.open(box))
-    if not found.composed or box == WHOLE:
+    if box == WHOLE or not (found.composed or (found.doubtful and box is None)):
         return found
     try:
-        if box:
-            return found._replace(vector=_with_white(found, embed, parts, box))
-        return _embed_region(parts, embed, found)
+        return _embed_box(parts, embed, found, box) if box else _embed_region(parts, embed, found)
     except ImageError:  # such as a region of too few pixels
         return found
 
 
+def _embed_box(parts: Parts, embed: Embed, found: EmbeddedQuery, box: Box) -> EmbeddedQuery:
+    """Compare what was pasted in a box."""
+    wider = embed(parts.open(_wider(box)))
+    return found._replace(vector=_with_white(found, wider, embed, parts, box))
+
+
 def _embed_region(parts: Parts, embed: Embed, found: EmbeddedQuery) -> EmbeddedQuery:
-    """Compare an image by its first region, if it has one."""
+    """Compare an image by its first region, if it has one and something was pasted there."""
     if not found.regions:
         return found
     frame = found.regions[0].box
-    region = embed(parts.open(Box(*frame)))
-    return found._replace(vector=_with_white(region, embed, parts, Box(*frame)), compared=frame)
+    box = Box(*frame)
+    wider = embed(parts.open(_wider(box)))
+    if not (found.composed or wider.composed):
+        surest_first = sorted(found.regions, key=lambda each: each.confidence, reverse=True)
+        return found._replace(regions=surest_first)
+    region = embed(parts.open(box))
+    return found._replace(vector=_with_white(region, wider, embed, parts, box), compared=frame)
 
 
-def _with_white(region: EmbeddedQuery, embed: Embed, parts: Parts, box: Box) -> Vector:
+def _with_white(
+    region: EmbeddedQuery, wider: EmbeddedQuery, embed: Embed, parts: Parts, box: Box
+) -> Vector:
     """Return the mean of the vectors of a region, and of its thing laid on white, twice.
 
     The second time its mask is that of a wider region, where more of the ground is seen.
     """
-    if region.mask is None:  # it is the answer of an earlier release
+    if region.mask is None or wider.mask is None:  # it is the answer of an earlier release
         return _own(region)
-    wider = replace(box, around=WIDER)
-    seen = embed(parts.open(wider))
-    cut = [_cut_out(region, parts, box), _cut_out(seen, parts, wider)]
+    cut = [
+        lay_on_white(parts.open(part, CUT_SIDE), mask)
+        for part, mask in ((box, region.mask), (_wider(box), wider.mask))
+    ]
     vectors = [_own(region), *(_own(embed(each)) for each in cut)]
     return np.asarray(normalise(np.sum(vectors, axis=0)[None])[0], np.float32)
 
 
-def _cut_out(found: EmbeddedQuery, parts: Parts, box: Box) -> Image.Image:
-    """Return the thing of a box on white, by the mask that was found in it."""
-    part = parts.open(box, CUT_SIDE)
-    return part if found.mask is None else lay_on_white(part, found.mask)
+def _wider(box: Box) -> Box:
+    return replace(box, around=WIDER)
 
 
 def _own(found: EmbeddedQuery) -> Vector:

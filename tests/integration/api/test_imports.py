@@ -201,3 +201,11 @@ def test_a_body_that_is_larger_than_any_other_lies_on_the_disk(shop: Shop) -> No
         packed = session.scalars(select(func.length(JobInput.content))).all()
     assert len(packed) == 6
     assert sum(packed) < len(fits) / 10
+
+
+def test_a_byte_order_mark_is_no_part_of_a_line(importing: Shop) -> None:
+    asked = send(importing, b'\xef\xbb\xbf{"sku": "a"}\n\xef\xbb\xbf{"sku": "b"}\n').json
+    importing.follow(asked["id"])
+    result = importing.client.get(f"/v1/imports/{asked['id']}").json["result"]
+    assert result["counts"]["added"] == 2
+    assert importing.skus("/v1/products") == ["a", "b"]

@@ -12,8 +12,10 @@ from typer.testing import Result
 
 from backend import embedders
 from backend.cli.adapt import say_outcome
+from backend.cli.status import print_status
 from backend.embedders import available
 from backend.settings import Settings
+from backend.status import status
 
 Run = Callable[..., Result]
 
@@ -45,6 +47,17 @@ def test_an_index_that_lacks_features_is_told_the_command(
     said = " ".join(capsys.readouterr().err.split())
     assert "900 of 1,000 images lack" in said
     assert "`lookalike adapt --features`" in said
+
+
+def test_the_status_names_an_adapted_embedder_by_eight_digits(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = status(shop.services.db, shop.services.indexes.look_at_shard)
+    spec = f"lookalike-blocks?adapted={'7954840a' * 8}"
+    print_status({**now, "generation": {**now["generation"], "embedder": spec}}, as_json=False)
+    said = capsys.readouterr().out
+    assert "lookalike-blocks?adapted=7954840a…," in said
+    assert "7954840a79" not in said
 
 
 def test_embedders_are_listed_with_the_weights_that_they_read(run_command: Run) -> None:

@@ -171,7 +171,7 @@ def test_what_was_pasted_is_compared_on_white_too(
     for encoder in (services.query_encoder, remote(services, Worker(services))):
         seen.clear()
         answer = encoder.embed_image(generation, encoded(on_grey(90, 120)))
-        _, region, wider, on_white, again = map(np.asarray, seen)
+        _, wider, region, on_white, again = map(np.asarray, seen)
         assert answer.compared == box
         assert (region[0, 0] < 160).all()  # the ground of the photograph
         assert share_of_red(wider) < 0.75 * share_of_red(region)
@@ -179,7 +179,7 @@ def test_what_was_pasted_is_compared_on_white_too(
             middle, corner = cut[len(cut) // 2, cut.shape[1] // 2], cut[0, 0]
             assert (np.abs(middle.astype(int) - (0xC0, 0x20, 0x20)) < 12).all()
             assert (corner > 240).all()
-        compared = [seen[1], *seen[3:]]
+        compared = seen[2:]
         mean = services.embedders.of(generation).embed(compared).sum(axis=0)
         assert answer.vector @ mean == pytest.approx(np.linalg.norm(mean), abs=1e-3)
         seen.clear()
@@ -224,6 +224,41 @@ def test_an_image_that_is_pasted_together_is_compared_by_its_first_region(
         given = encoder.embed_image(generation, photograph(300, 400), Box.of((0, 0, 1, 1)))
         assert given.compared is None  # what a client chooses is not changed
         assert given.vector @ plain[::-1] > 0.999
+
+
+@pytest.mark.parametrize("is_pasted", [True, False])
+def test_where_it_is_in_doubt_a_wider_part_decides_whether_the_first_region_is_compared(
+    services: Services, monkeypatch: pytest.MonkeyPatch, is_pasted: bool
+) -> None:
+    surer = PART._replace(confidence=0.9, box=(0.5, 0.5, 1, 1))
+    seen: list[Image.Image] = []
+
+    def embed_query(self: MeanColour, image: Image.Image) -> QueryImage:
+        seen.append(image)
+        own = self.embed([image])[0]
+        return QueryImage(
+            own,
+            PHOTOGRAPH,
+            [PART, surer],
+            composed=is_pasted and len(seen) == 2,
+            doubtful=len(seen) == 1,
+        )
+
+    generation = services.first_generation()
+    with Image.open(io.BytesIO(photograph(300, 400))) as image:
+        whole, part = image.copy(), image.crop((60, 40, 210, 360))
+    expected = services.query_encoder.encode(generation, encoded(part if is_pasted else whole))
+    monkeypatch.setattr(MeanColour, "embed_query", embed_query, raising=False)
+    for encoder in (services.query_encoder, remote(services, Worker(services))):
+        seen.clear()
+        answer = encoder.embed_image(generation, photograph(300, 400))
+        assert answer.compared == (PART.box if is_pasted else None)
+        assert answer.vector @ expected > 0.999
+        assert answer.regions == ([PART, surer] if is_pasted else [surer, PART])
+        assert len(seen) == (3 if is_pasted else 2)
+        seen.clear()
+        encoder.embed_image(generation, photograph(300, 400), Box.of(PART.box))
+        assert len(seen) == 1  # a client's box is in no doubt
 
 
 def test_what_kind_of_image_it_is_is_told_here_and_by_way_of_a_worker(

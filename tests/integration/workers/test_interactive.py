@@ -54,7 +54,10 @@ def distributed(settings: Settings, server: RedisServer) -> Settings:
 def embed(image: bytes, spec: str) -> EmbeddedQuery:
     assert (image, spec) == (b"an image", "mean-colour")
     return EmbeddedQuery(
-        VECTOR, "a fingerprint", "photograph", REGIONS, OWN, composed=True, mask=MASK
+        *(VECTOR, "a fingerprint", "photograph", REGIONS, OWN),
+        composed=True,
+        mask=MASK,
+        doubtful=True,
     )
 
 
@@ -87,11 +90,12 @@ def test_an_image_goes_out_and_its_vector_comes_back_exactly(
     distributed: Settings, server: RedisServer
 ) -> None:
     worker = answer_one(distributed, server)
-    vector, fingerprint, kind, regions, own, composed, compared, mask = ask(distributed, seconds=5)
+    answer = ask(distributed, seconds=5)
+    vector, fingerprint, kind, regions, own, composed, compared, mask, doubtful = answer
     worker.join()
     assert (fingerprint, kind, regions) == ("a fingerprint", "photograph", REGIONS)
     assert own is not None
-    assert (composed, compared) == (True, None)
+    assert (composed, compared, doubtful) == (True, None, True)
     assert mask == pytest.approx(MASK, abs=0.01)
     for read, sent in ((vector, VECTOR), (own, OWN)):
         assert read.dtype == np.float32
@@ -231,4 +235,5 @@ def test_a_worker_of_an_earlier_release_knows_of_no_regions(
     answer = ask(distributed, seconds=5)
     assert (answer.regions, answer.own, answer.mask) == (None, None, None)
     assert not answer.composed
+    assert not answer.doubtful
     worker.join()

@@ -12,6 +12,7 @@ from backend.embedders.regions import (
     ANY_PASTED,
     CELLS,
     COLUMNS,
+    DOUBT,
     FINE_COLUMNS,
     FINE_ROWS,
     KINDS,
@@ -26,6 +27,7 @@ from backend.embedders.regions import (
     is_pasted,
     largest_piece,
     mask_of,
+    may_be_pasted,
     pasted_first,
 )
 
@@ -130,8 +132,11 @@ def test_whether_anything_was_pasted_is_one_number_and_the_mask_is_a_mean_of_bot
     numbers[THINGS], numbers[PASTED], numbers[ANY_PASTED] = 4, -2, 0.1
     assert is_pasted(numbers)
     assert (mask_of(numbers) == np.full((FINE_ROWS, FINE_COLUMNS), -0.5)).all()
-    numbers[ANY_PASTED] = -0.1
+    numbers[ANY_PASTED] = DOUBT + 0.1
     assert not is_pasted(numbers)
+    assert may_be_pasted(numbers)
+    numbers[ANY_PASTED] = DOUBT - 0.1
+    assert not may_be_pasted(numbers)
 
 
 def test_the_api_describes_all_kinds() -> None:
