@@ -14,7 +14,7 @@ from backend.adaptation.fitting import in_several
 from backend.adaptation.judging import score
 from backend.adaptation.learning_words import learn_words
 from backend.adaptation.name_alignment import Encode, Named, move
-from backend.adaptation.reading import read_named, read_sample
+from backend.adaptation.reading import FittingSample, read_named, read_sample
 from backend.catalogue import word_alignments
 from backend.database.engine import Database
 from backend.embedders import minilm
@@ -76,18 +76,9 @@ def adapt(
     present = statistics_of(spec, lambda digest: stored.read(db, digest))
     if present is None:
         return _refuse(f"{spec} keeps no features; {NAME} does")
-    with db.read() as session:
-        sample = read_sample(session, features) if features else None
-    count = len(sample.shop.features) if sample else 0
-    if sample is None or count < LEAST_SHARE * sample.drawn:
-        return _refuse(
-            "the features of this catalogue's images are not stored yet: index it first, or run "
-            "`lookalike adapt --features` if it is indexed"
-        )
-    if count < FEWEST_PRODUCTS:
-        return _refuse(f"{count:,} products with an image; {FEWEST_PRODUCTS:,} are needed")
-    if why_not := _why_not(sample.shop):
-        return _refuse(why_not)
+    sample = _read_usable(db, features)
+    if isinstance(sample, Adaptation):
+        return sample
     choice = choose(sample.shop, present, heartbeat=heartbeat)
     figures = _figures(choice)
     if not sample.shop.has_rows:
@@ -106,6 +97,22 @@ def adapt(
         db.write(lambda session: stored.store(session, classed))
     spec = f"{NAME}?adapted={choice.statistics.digest}"
     return Adaptation(spec=spec, reason="it is better here", figures=figures)
+
+
+def _read_usable(db: Database, features: str | None) -> FittingSample | Adaptation:
+    """Read a sample of the shop that statistics can be fitted to, or say why there is none."""
+    with db.read() as session:
+        sample = read_sample(session, features) if features else None
+    count = len(sample.shop.features) if sample else 0
+    if sample is None or count < LEAST_SHARE * sample.drawn:
+        return _refuse(
+            "the features of this catalogue's images are not stored yet: index it first, or run "
+            "`lookalike adapt --features` if it is indexed"
+        )
+    if count < FEWEST_PRODUCTS:
+        return _refuse(f"{count:,} products with an image; {FEWEST_PRODUCTS:,} are needed")
+    why_not = _why_not(sample.shop)
+    return _refuse(why_not) if why_not else sample
 
 
 def _learn_words(
