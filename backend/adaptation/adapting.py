@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+import structlog
 
 from backend.adaptation import stored
 from backend.adaptation.choosing import Choice, Shop, choose
@@ -28,6 +29,8 @@ from backend.embedders.lookalike_blocks import (
 from backend.embedders.photographs import shipped_head
 from backend.embedders.words import Alignment, shipped_file
 from backend.errors import WordsUnavailable
+
+log = structlog.get_logger(__name__)
 
 FEWEST_PRODUCTS: Final = 1_000
 """With an image: fewer say too little of a shop."""
@@ -130,7 +133,7 @@ def _learn_words(
     with db.read() as session:
         stored_before = word_alignments.load(session, fingerprint)
         named, as_shipped = read_named(session, features, both, heartbeat=heartbeat)
-    known = Alignment.from_bytes(stored_before) if stored_before else None
+    known = _readable(stored_before) if stored_before else None
     moved = None if known else _shipped_words(features, statistics, named, as_shipped)
     learnt = learn_words(named, _sentence_encoder(), known=known or moved, heartbeat=heartbeat)
     is_useful = learnt is not None and learnt.is_useful
@@ -141,6 +144,15 @@ def _learn_words(
         told = quality if is_useful else {"sentences": kept.reads_sentences, "shipped": True}
         db.write(lambda session: word_alignments.store(session, fingerprint, content, told))
     return {**quality, "kept": is_useful} if learnt is not None else None
+
+
+def _readable(content: bytes) -> Alignment | None:
+    """Read a stored alignment; a damaged one is learnt anew."""
+    try:
+        return Alignment.from_bytes(content)
+    except WordsUnavailable as error:
+        log.warning("an alignment of words is not read", error=error.message)
+        return None
 
 
 def _shipped_words(
