@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+import structlog
 
 from backend.adaptation import stored
 from backend.adaptation.choosing import Choice, Shop, choose
@@ -14,7 +15,7 @@ from backend.adaptation.fitting import in_several
 from backend.adaptation.judging import score
 from backend.adaptation.learning_words import learn_words
 from backend.adaptation.name_alignment import Encode, Named, move
-from backend.adaptation.reading import read_named, read_sample
+from backend.adaptation.reading import FittingSample, read_named, read_sample
 from backend.catalogue import word_alignments
 from backend.database.engine import Database
 from backend.embedders import minilm
@@ -28,6 +29,8 @@ from backend.embedders.lookalike_blocks import (
 from backend.embedders.photographs import shipped_head
 from backend.embedders.words import Alignment, shipped_file
 from backend.errors import WordsUnavailable
+
+log = structlog.get_logger(__name__)
 
 FEWEST_PRODUCTS: Final = 1_000
 """With an image: fewer say too little of a shop."""
@@ -76,18 +79,9 @@ def adapt(
     present = statistics_of(spec, lambda digest: stored.read(db, digest))
     if present is None:
         return _refuse(f"{spec} keeps no features; {NAME} does")
-    with db.read() as session:
-        sample = read_sample(session, features) if features else None
-    count = len(sample.shop.features) if sample else 0
-    if sample is None or count < LEAST_SHARE * sample.drawn:
-        return _refuse(
-            "the features of this catalogue's images are not stored yet: index it first, or run "
-            "`lookalike adapt --features` if it is indexed"
-        )
-    if count < FEWEST_PRODUCTS:
-        return _refuse(f"{count:,} products with an image; {FEWEST_PRODUCTS:,} are needed")
-    if why_not := _why_not(sample.shop):
-        return _refuse(why_not)
+    sample = _read_usable(db, features)
+    if isinstance(sample, Adaptation):
+        return sample
     choice = choose(sample.shop, present, heartbeat=heartbeat)
     figures = _figures(choice)
     if not sample.shop.has_rows:
@@ -108,6 +102,22 @@ def adapt(
     return Adaptation(spec=spec, reason="it is better here", figures=figures)
 
 
+def _read_usable(db: Database, features: str | None) -> FittingSample | Adaptation:
+    """Read a sample of the shop that statistics can be fitted to, or say why there is none."""
+    with db.read() as session:
+        sample = read_sample(session, features) if features else None
+    count = len(sample.shop.features) if sample else 0
+    if sample is None or count < LEAST_SHARE * sample.drawn:
+        return _refuse(
+            "the features of this catalogue's images are not stored yet: index it first, or run "
+            "`lookalike adapt --features` if it is indexed"
+        )
+    if count < FEWEST_PRODUCTS:
+        return _refuse(f"{count:,} products with an image; {FEWEST_PRODUCTS:,} are needed")
+    why_not = _why_not(sample.shop)
+    return _refuse(why_not) if why_not else sample
+
+
 def _learn_words(
     db: Database,
     statistics: BlockStatistics,
@@ -123,7 +133,7 @@ def _learn_words(
     with db.read() as session:
         stored_before = word_alignments.load(session, fingerprint)
         named, as_shipped = read_named(session, features, both, heartbeat=heartbeat)
-    known = Alignment.from_bytes(stored_before) if stored_before else None
+    known = _readable(stored_before) if stored_before else None
     moved = None if known else _shipped_words(features, statistics, named, as_shipped)
     learnt = learn_words(named, _sentence_encoder(), known=known or moved, heartbeat=heartbeat)
     is_useful = learnt is not None and learnt.is_useful
@@ -134,6 +144,15 @@ def _learn_words(
         told = quality if is_useful else {"sentences": kept.reads_sentences, "shipped": True}
         db.write(lambda session: word_alignments.store(session, fingerprint, content, told))
     return {**quality, "kept": is_useful} if learnt is not None else None
+
+
+def _readable(content: bytes) -> Alignment | None:
+    """Read a stored alignment; a damaged one is learnt anew."""
+    try:
+        return Alignment.from_bytes(content)
+    except WordsUnavailable as error:
+        log.warning("an alignment of words is not read", error=error.message)
+        return None
 
 
 def _shipped_words(

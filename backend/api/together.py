@@ -38,7 +38,7 @@ from backend.recommendations.complementary import Category, before_looks, catego
 from backend.recommendations.listed_products import ListedProduct
 from backend.recommendations.recommend import List
 from backend.recommendations.relations import Related
-from backend.search import query_product, query_vectors
+from backend.search import query_product
 from backend.search.paging import Position
 from backend.search.query import Query
 from backend.search.query_product import QueryProduct
@@ -219,7 +219,7 @@ def _read_about(
     try:
         product = _read_product(reader, sku, exclude, tried)
         [id_, *excluded] = product.exclude
-        vector = query_vectors.vector_of(product)
+        vector = product.query_vector()
         return _About(id_, excluded, product.generation, vector, product.rules_version)
     except NotSearchable:
         with found.db.read() as session:

@@ -91,9 +91,11 @@ class _Watch:
                 return job
 
     def _explain(self, job: Job) -> None:
-        """Say what is wrong if the job shows no life for long."""
+        """Say what the job waits for, or what is wrong if it shows no life for long."""
         from backend import jobs
 
+        if waits := (job.result or {}).get("waits"):
+            self._say(f"Job {job.id} waits: {waits}.")
         now = (job.state, job.claim, job.done, job.heartbeat_at, job.wake_at)
         if now != self._last or self.has_runner:
             self._last, self._changed_at = now, time.monotonic()

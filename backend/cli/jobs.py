@@ -33,7 +33,8 @@ def list_(
     table = Table("id", "verb", "state", "done", "total", "created", "error", box=None)
     for item in items:
         total = "-" if item["total"] is None else f"{item['total']:,}"
-        created, error = item["created_at"][:19], escape(item["error"] or "")
+        waits = f"waits: {item['waits']}" if item["waits"] else ""
+        created, error = item["created_at"][:19], escape(item["error"] or waits)
         counts = (f"{item['done']:,}", total)
         table.add_row(str(item["id"]), item["verb"], item["state"], *counts, created, error)
     out.print(table)
@@ -59,6 +60,7 @@ def _document(job: Job) -> dict[str, Any]:
     names = ("id", "verb", "state", "done", "total", "error")
     moments = ("created_at", "started_at", "finished_at", "cancelled_at")
     found = {name: getattr(job, name) for name in names}
+    found["waits"] = None if job.finished_at else (job.result or {}).get("waits")
     return found | {
         name: value.isoformat() if (value := getattr(job, name)) else None for name in moments
     }

@@ -126,8 +126,9 @@ def _show(folder: Path, run: AutoencoderRun) -> None:
 
     last = run.epochs[-1]
     held_out = "" if last.held_out_loss is None else f", held out {last.held_out_loss:.5f}"
+    epochs = "1 epoch" if len(run.epochs) == 1 else f"{len(run.epochs)} epochs"
     out.print(
-        f"{len(run.epochs)} epochs of {last.images:,} images; mean squared error "
+        f"{epochs} of {last.images:,} images; mean squared error "
         f"{last.loss:.5f}{held_out}. Embed with:\n\n"
         f"  LOOKALIKE_EMBEDDER='autoencoder?weights={folder.absolute() / WEIGHTS}'\n",
         soft_wrap=True,

@@ -112,7 +112,10 @@ class Alignment:
                 names = (*ARRAYS, *(name for name in OF_CLASSES if name in file))
                 arrays = {name: file[name] for name in names}
         except UNREADABLE as error:
-            raise WordsUnavailable(f"the stored alignment of words is damaged: {error}") from None
+            raise WordsUnavailable(
+                "the stored alignment of words is damaged; `lookalike adapt` or `lookalike train "
+                "words` learns it anew"
+            ) from error
         return cls(**{**rest, "words": tuple(rest["words"])}, **arrays)
 
     def _share_classes(self, sentences: FloatArray) -> FloatArray:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from backend.catalogue import image_vectors
 from backend.catalogue.skus import is_sku, normalise
 from backend.database.engine import Database
 from backend.database.models import Generation
@@ -23,6 +24,7 @@ from backend.queue.progress import State
 from backend.search import statements
 from backend.search.paging import Position
 from backend.search.statements import Which
+from backend.vectors import Vector
 
 
 class ActiveGeneration:
@@ -79,6 +81,10 @@ class QueryProduct:
     exclude: list[int]  # ids of products, this one first
     rules_version: int | None  # the newest change of a rule; None: there was none
     row: Any = None  # the product's, with the columns SHOWN; None unless it is asked for
+
+    def query_vector(self) -> Vector:
+        """Return the vector to search with, (size,) float32."""
+        return image_vectors.unpack(self.vector)
 
 
 def read_product(

@@ -26,7 +26,6 @@ from backend.search.query_product import (
     read_product,
 )
 from backend.search.query_text import TextVector
-from backend.search.query_vectors import vector_of
 from backend.search.reasons import explain_list
 from backend.search.restricting import restrict, say_restricted
 from backend.search.similar_batch import SimilarBatch
@@ -233,5 +232,5 @@ def _repeat_if_gone(ask: Callable[[], Found]) -> Found:
 
 
 def _basis_of(asked: QueryProduct) -> Basis:
-    vector = vector_of(asked) if asked.vector else None
+    vector = asked.query_vector() if asked.vector else None
     return Basis(vector=vector, digest=asked.digest or None)

@@ -15,7 +15,6 @@ from backend.search.list_rules import ListRules
 from backend.search.pinning import Candidates
 from backend.search.query import Answer, Query
 from backend.search.query_product import QueryProduct
-from backend.search.query_vectors import vector_of
 from backend.search.reasons import explain_list
 from backend.search.restricting import Same, restrict, say_restricted
 from backend.search.weighing import Weighing
@@ -90,7 +89,7 @@ class SimilarBatch:
         ruled = self.rules.for_products(connection, self.query, asked)
         for one, its_query in zip(asked, ruled, strict=True):
             own, same = restrict(its_query, one.row)
-            weighed = self.weighing.weigh(generation, self.query, vector_of(one))
+            weighed = self.weighing.weigh(generation, self.query, one.query_vector())
             search = ListSearch(connection, index, generation, weighed, own, one.exclude)
             search.find_pins(candidates)
             found = search.begin(index.search_mode(own.where) if same else mode)

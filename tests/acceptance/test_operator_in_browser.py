@@ -12,6 +12,7 @@ from support.browser import DESKTOP, PATIENCE_MS, PHONE, Visitor, chromium, visi
 from support.http_server import http_server
 from support.image_files import colour_image
 from support.keys import make_key
+from support.operator_page import PAGES
 from support.shop import Shop
 
 from backend import reindex
@@ -23,18 +24,6 @@ from backend.web import register_web
 
 pytestmark = pytest.mark.slow
 
-PAGES = (
-    "",
-    "/generations",
-    "/quarantine",
-    "/feeds",
-    "/feeds/new",
-    "/jobs",
-    "/search",
-    "/rules",
-    "/rules/new",
-    "/evaluation",
-)
 MOST_BYTES = 150_000
 """Of a page before its images, as they travel."""
 

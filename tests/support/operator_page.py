@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -13,6 +13,20 @@ from backend.web import register_web
 from support.keys import with_settings
 from support.pages import HTML, pages_of, token_in
 from support.shop import Shop
+
+PAGES: Final = (
+    "",
+    "/generations",
+    "/quarantine",
+    "/feeds",
+    "/feeds/new",
+    "/jobs",
+    "/search",
+    "/rules",
+    "/rules/new",
+    "/evaluation",
+)
+"""The pages of every section, below /admin."""
 
 
 class OperatorBrowser:

@@ -17,6 +17,7 @@ from typing import Final
 from backend.catalogue.sources.no_products import is_remark
 
 DELIMITER: Final = "\t"  # stands in none of the lines
+CROSSED: Final = "a value crosses the columns"
 _DASHES: Final = re.compile(r"-{2,}|={2,}")
 _FEWER: Final = (10, 3)
 _WORDS: Final = re.compile(r"\S+")
@@ -106,7 +107,11 @@ def _is_left(lines: Sequence[str], start: int) -> bool:
 
 def _cells(line: str, columns: Sequence[Column]) -> list[str]:
     cuts = [_cut(line, left, right) for left, right in pairwise(columns)]
-    return [line[a:b].strip() for a, b in pairwise([0, *cuts, max(len(line), *cuts)])]
+    cells = [line[a:b].strip() for a, b in pairwise([0, *cuts, max(len(line), *cuts)])]
+    for cell, column in zip(cells, columns, strict=True):
+        if not column.is_left and "  " in cell:  # words of the column beside it
+            raise csv.Error(CROSSED)
+    return cells
 
 
 def _cut(line: str, left: Column, right: Column) -> int:
@@ -115,9 +120,9 @@ def _cut(line: str, left: Column, right: Column) -> int:
         return right.start
     if right.is_left:
         if line[right.start - 1] != " ":
-            raise csv.Error("a value crosses the columns")
+            raise csv.Error(CROSSED)
         return right.start
     cut = line.rfind(" ", left.start, right.start + 1) + 1
     if not cut or line[right.end : right.end + 1].strip():
-        raise csv.Error("a value crosses the columns")
+        raise csv.Error(CROSSED)
     return cut

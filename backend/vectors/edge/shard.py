@@ -159,7 +159,10 @@ def check_space(folder: Path) -> None:
     except OSError as error:
         raise IndexGone(f"the embedded index has lost its folder: {error}") from error
     if free < RESERVE:
-        raise IndexFull(f"the disk of the embedded index is full: {free} bytes are free")
+        raise IndexFull(
+            f"the disk of the embedded index is full: {free >> 20} MiB are free, and the engine "
+            f"writes only while {RESERVE >> 20} MiB are"
+        )
 
 
 def _config(size: int) -> qe.EdgeConfig:

@@ -141,10 +141,13 @@ def test_a_complete_index_is_adapted_without_opening_an_image(known_shop: KnownS
     alignment = Alignment.from_bytes(moved)
     assert (alignment.words, alignment.size) == ((), after.size)
     assert set(alignment.lengths) == {"look", "colour"}
+    known_shop.db.write(lambda session: word_alignments.store(session, after.fingerprint, b"", {}))
     # what there is cannot be made better by the same data: no other index is built
     again = known_shop.adapt(adapt="only")
     assert again["adaptation"]["embedder"] is None
     assert known_shop.active().id == after.id
+    with known_shop.db.read() as session:  # what was damaged is there again
+        assert word_alignments.load(session, after.fingerprint) == moved
 
 
 # --- without an index ------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from support.shop import QUICK, Shop, four_products
 from typer.testing import Result
 
+from backend.cli.status import print_status
 from backend.settings import Settings
 
 Run = Callable[..., Result]
@@ -63,3 +64,12 @@ def test_what_cannot_be_done_changes_nothing(stocked: Run) -> None:
     ):
         assert reason in str(stocked("generations", *arguments, code=1).exception)
     assert states(stocked) == {first: "active"}
+
+
+def test_status_names_an_adapted_embedder_by_eight_digits(
+    stocked: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = asked(stocked, "status")
+    now["generation"]["embedder"] = f"lookalike-blocks?adapted={'0123456789abcdef' * 4}"
+    print_status(now, as_json=False)
+    assert "lookalike-blocks?adapted=01234567…, " in capsys.readouterr().out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from threading import Thread
 from typing import Any
 
@@ -93,9 +93,11 @@ def follow(
     said: list[str] = []
     monkeypatch.setattr(following.err, "print", lambda *text, **_: said.extend(map(str, text)))
 
-    def until_said(**settings: Any) -> str:
+    def until_said(handler: jobs.Handler | None = None, **settings: Any) -> str:
         shop.services.settings = shop.settings.model_copy(update=settings)
         job_id = jobs.write(shop.db, "verify")
+        if handler is not None:
+            assert not jobs.run_next(shop.db, {"verify": handler})
 
         def run() -> None:
             with pytest.raises(typer.Exit):  # since it is cancelled
@@ -116,6 +118,19 @@ def test_a_command_says_that_nobody_is_there_to_run_its_job(follow: Callable[...
     found = follow(broker_url=BROKER, qdrant_url=SERVER)
     assert "no process that runs jobs was seen for a minute" in found
     assert "lookalike jobs cancel 1" in found
+
+
+def test_a_command_says_what_its_job_waits_for(
+    shop: Shop, follow: Callable[..., str], run_command: Callable[..., Result]
+) -> None:
+    def wait(_: Mapping[str, Any], report: jobs.Report) -> dict[str, Any]:
+        raise jobs.Waiting(seconds=3600, result={"waits": "the disk is full"})
+
+    assert "Job 1 waits: the disk is full." in follow(wait, broker_url=BROKER, qdrant_url=SERVER)
+    assert "waits" not in run_command("jobs", "list").stdout  # it was cancelled
+    jobs.write(shop.db, "verify")
+    assert not jobs.run_next(shop.db, {"verify": wait})
+    assert "waits: the disk is full" in run_command("jobs", "list").stdout
 
 
 def test_a_command_names_the_job_that_runs_before_its_own(

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 from support.keys import UNKNOWN, bearer
-from support.operator_page import OperatorBrowser, text_of
+from support.operator_page import PAGES, OperatorBrowser, text_of
 from support.pages import HTML, token_in
 from support.shop import PROBLEM, Shop
 
@@ -33,19 +33,6 @@ from backend.web.session import COOKIE
 
 PREFIX = {"SCRIPT_NAME": "/admin/x"}
 """Of a proxy; it looks like ours."""
-
-PAGES = (
-    "",
-    "/generations",
-    "/quarantine",
-    "/feeds",
-    "/feeds/new",
-    "/jobs",
-    "/search",
-    "/rules",
-    "/rules/new",
-    "/evaluation",
-)
 
 
 @pytest.fixture

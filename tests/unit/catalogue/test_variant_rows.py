@@ -150,6 +150,7 @@ A-2          Blue Cap                    2,299.00    0  blue
 00123        Hat                           115.50   12
 A-4          A name that is far too long for its column 9.90 1
 A-5          Scarf                      12,115.50   12
+A-6          A name that reaches too far right 9.90    3
 (4 rows)
 """
 
@@ -167,8 +168,9 @@ def test_a_table_of_fixed_widths_is_read(tmp_path: Path) -> None:
         ("00123", "Hat", 115.5, True),
         ("A-5", "Scarf", 12115.5, True),
     ]
-    crossed, remark = (row for row in rows if isinstance(row, Reject))
+    crossed, other, remark = (row for row in rows if isinstance(row, Reject))
     assert "columns" in crossed.reason
+    assert "columns" in other.reason
     assert "remark" in remark.reason
 
 
