@@ -83,11 +83,17 @@ class Choice:
 
 
 def choose(
-    shop: Shop, present: BlockStatistics, *, heartbeat: Callable[[], None] = lambda: None
+    shop: Shop,
+    present: BlockStatistics,
+    *,
+    fitted_here: bool = False,
+    heartbeat: Callable[[], None] = lambda: None,
 ) -> Choice:
     """Fit on one half of the groups and names, choose on products of the other, then fit on all.
 
-    Products with neither are on both sides: fitting reads no label of theirs.
+    Products with neither are on both sides: fitting reads no label of theirs. If the present
+    statistics were fitted to this shop (`fitted_here`), they know groups and names of the queries.
+    So the new ones are compared with them when they have been fitted to all, too.
     """
     fitted_on = _first_half(shop)
     judge = Judge(
@@ -101,9 +107,9 @@ def choose(
     best = _least_kind(judge, shop, best)
     best = even_if_no_worse(judge, shop, best)
     best = keep_colours(judge, shop, best, before)
-    after = judge.figures(best.project(shop.features))
     heartbeat()
-    whole = LookFitter(shop.look, shop.groups, shop.words).fit(mix)
+    whole = _statistics(LookFitter(shop.look, shop.groups, shop.words).fit(mix), best)
+    after = judge.figures((whole if fitted_here else best).project(shop.features))
     card = {
         "mix": mix.name,
         "words": mix.words,
@@ -112,7 +118,7 @@ def choose(
         "after": after,
     }
     return Choice(
-        statistics=replace(_statistics(whole, best), card=card),
+        statistics=replace(whole, card=card),
         before=before,
         after=after,
         mix=mix,

@@ -63,6 +63,22 @@ def test_what_is_chosen_is_better_than_what_there_is() -> None:
 
 
 @pytest.mark.slow
+def test_an_adapted_map_is_replaced_where_the_shop_has_grown_and_stays_where_it_has_not() -> None:
+    shop = made_shop()
+    few = shop.groups < 80  # as many products as there were
+    small = replace(
+        shop,
+        features=shop.features[few],
+        labels={name: codes[few] for name, codes in shop.labels.items()},
+        groups=shop.groups[few],
+    )
+    adapted = choose(small, plain()).statistics
+    grown = choose(shop, adapted, fitted_here=True)
+    assert grown.is_better
+    assert not choose(shop, grown.statistics, fitted_here=True).is_better
+
+
+@pytest.mark.slow
 def test_rows_of_images_are_fitted_on_where_they_are_kept() -> None:
     shop = made_shop()
     random = np.random.default_rng(1)
