@@ -26,7 +26,7 @@ _NAMES: Final = {
     "item_code, part_number, style_number, style_no, internal_reference, default_code, "
     "td_product_id, source_product_id, 商品管理番号, mpn, model, model_number, model_no, "
     "matnr, material_number, materialnummer, object_id, guid",
-    "display_name": "description_short, "
+    "display_name": "description_short, prod_name, "
     "item_name, product_title, product_page, bezeichnung, artikelbezeichnung, "
     "produktname, artikelname, titel, produkttitel, nom, nom_du_produit, libellé, désignation, "
     "nombre, nombre_del_producto, título, nome, nome_prodotto, titolo, naam, productnaam, nazwa, "
@@ -58,7 +58,8 @@ _NAMES: Final = {
     "pricing, price_range_v2, netpr",
     "currency": "price_currency, currency_id, currency_iso, währung, waehrung, waers, devise, "
     "moneda, valuta, waluta, měna, валюта",
-    "base_colour": "color_name, colour_name, farbe, grundfarbe, couleur, colore, cor, kleur, "
+    "base_colour": "color_name, colour_name, colour_group_name, color_group_name, farbe, "
+    "grundfarbe, couleur, colore, cor, kleur, "
     "färg, farve, farge, väri, kolor, barva, szín, culoare, renk, цвет, колір, spalva, χρώμα, "
     "цвят, boja, värv, krāsa, màu_sắc, màu, اللون, צבע, カラー, 色, 颜色, 색상",
     "gender": "target_gender, geschlecht, sexe, sexo, genere, género, gênero, geslacht, kön, køn, "
@@ -108,7 +109,7 @@ _NAMES: Final = {
     "kategorier, kategori, kategoriat, kategória, tuoteryhmä, varegruppe, varugrupp, famille, "
     "rayon, famiglia, reparto, familia, sección, kategoria_produktu, κατηγορία, "
     "merchant_category, advertiser_category, category_1, product_category_1, cat, "
-    "product_types, hierarchical_categories, type",
+    "product_types, hierarchical_categories, product_type_name, article_type_name, type",
 }
 FURTHER_NAMES: Final[Mapping[str, Sequence[str]]] = {
     field: [name.strip() for name in names.split(",")] for field, names in _NAMES.items()

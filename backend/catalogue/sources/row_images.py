@@ -46,13 +46,21 @@ class NamedImages:
     """Images that cells name, as paths or addresses.
 
     `more` are the columns of further images. Where `lists` is true the images of a row are all
-    that its product has, so a row without any says that there are none.
+    that its product has, so a row without any says that there are none. Where no column names
+    images (`by_sku`), the file whose name is the sku is the image, in a folder of images.
     """
 
     def __init__(
-        self, files: Files, *, folders: Sequence[str], more: Sequence[int], lists: bool
+        self,
+        files: Files,
+        *,
+        folders: Sequence[str],
+        more: Sequence[int],
+        lists: bool,
+        by_sku: bool = False,
     ) -> None:
         self._files = files
+        self._by_sku = by_sku
         self._folders = folders
         self._places = folders_of_images(files)
         self._more = more
@@ -78,6 +86,8 @@ class NamedImages:
         if cell and not is_address(cell) and (len(named) > 1 or (named and " " in named[0])):
             named = self._as_files(cell, named)
         listed = tuple(dict.fromkeys((*named, *more)))
+        if not listed and self._by_sku and (image := self._named_as(row.sku)):
+            return replace(row, image=image)
         if not listed:
             return _warned(row, WarningKind.NO_IMAGE, "no image is named")
         if not (self._lists_images or listed[1:]):
@@ -143,6 +153,13 @@ class NamedImages:
         if is_address(named):
             return checked_address(named)
         return self._find(named) or address_without_scheme(named) or self._find_elsewhere(named)
+
+    def _named_as(self, sku: str) -> ImageFile | None:
+        """Find the image whose file has the sku as its name, with any extension of an image."""
+        if "/" in sku or "\\" in sku:
+            return None
+        found = (self._files.image(f"{sku}.jpg", base=folder) for folder in self._places)
+        return next(filter(None, found), None)
 
     def _find_elsewhere(self, path: str) -> ImageFile | None:
         found = map(self._find, other_places(path, self._places))

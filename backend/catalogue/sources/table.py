@@ -75,7 +75,13 @@ class Table:
         self._templated = self._templated_images(mapping.image, self.preset.image or image)
         at = self._columns.fields.get("image_uri")
         lists = bool(more) or (at is not None and plain(names[at]) in IMAGES)
-        self._named = NamedImages(files, folders=mapping.image_folders, more=more, lists=lists)
+        self._named = NamedImages(
+            files,
+            folders=mapping.image_folders,
+            more=more,
+            lists=lists,
+            by_sku=at is None and not more,
+        )
         is_text_alone = type(self) is Table and self.preset.arrange is None
         self._plan = RowPlan.make(self._columns) if is_text_alone else None
 

@@ -258,3 +258,35 @@ def test_odd_codes_do_not_lead_out_of_the_folder(tmp_path: Path, cell: str) -> N
 )
 def test_remarks_behind_an_address_are_no_part_of_it(cell: str, found: list[str]) -> None:
     assert split_images(cell) == found
+
+
+@pytest.mark.parametrize(
+    ("images", "found"),
+    [
+        (["images/0108.jpg"], "images/0108.jpg"),
+        (["Photos/0108.PNG"], "Photos/0108.PNG"),
+        (["images/108.jpg", "0108.jpg"], None),
+    ],
+)
+def test_where_no_column_names_images_the_file_named_by_the_sku_is_found(
+    tmp_path: Path, images: list[str], found: str | None
+) -> None:
+    for image in images:
+        (tmp_path / image).parent.mkdir(exist_ok=True)
+        (tmp_path / image).write_bytes(image.encode())
+    (tmp_path / "feed.csv").write_text("article_id,prod_name,colour_group_name\n0108,Tee,Blue\n")
+    (row,) = rows(tmp_path)
+    assert (row.fields["display_name"], row.fields["base_colour"]) == ("Tee", "Blue")
+    assert (row.image and content(row)) == found
+
+
+def test_a_sku_leads_out_of_no_folder_and_a_column_of_images_counts_alone(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/A.jpg").write_bytes(b"A")
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    (tmp_path / "feed.csv").write_text("sku\n../secret\nA\n")
+    outside, inside = rows(tmp_path)
+    assert (outside.image, content(inside)) == (None, "A")
+    (tmp_path / "feed.csv").write_text("sku,image\nA,\n")
+    (row,) = rows(tmp_path)
+    assert row.image is None
