@@ -9,6 +9,7 @@ from typing import Final
 
 from backend.catalogue.import_memory import LastLines
 from backend.catalogue.import_rows import check_row
+from backend.catalogue.repeated_skus import remark_on_repeated
 from backend.catalogue.report import Remarks
 from backend.catalogue.sources import open_source
 from backend.catalogue.sources.feed import Description, FeedRow, WarningKind, kind_of
@@ -68,6 +69,8 @@ def dry_run(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> DryRun:
             text = f"{cut_off.reason}; the file may be cut off"
             warnings.add(last_lines.end, None, text, WarningKind.OTHER)
         description = source.describe()
+        if remark := remark_on_repeated(last_lines, description):
+            warnings.add(last_lines.end, None, remark, WarningKind.DUPLICATE)
     return DryRun(
         description=description,
         first=first,

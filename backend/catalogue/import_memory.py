@@ -47,6 +47,7 @@ class LastLines:
         order = np.argsort(np.asarray(hashes), kind="stable")
         in_order = np.asarray(hashes)[order]
         again = np.flatnonzero(in_order[1:] == in_order[:-1]) + 1
+        self.repeated = int((in_order[again] != hash("")).sum())  # lines whose sku came before
         self._last = {int(in_order[at]): lines[order[at]] for at in again}
 
     def last(self, sku: str) -> int | None:

@@ -32,6 +32,7 @@ from backend.catalogue.import_unchanged import StoredRows
 from backend.catalogue.product_images import Images
 from backend.catalogue.products import Draft, ImageRef, Outcome, Saved
 from backend.catalogue.pruning import DEFAULT_LIMIT, PruneLimit, Pruner
+from backend.catalogue.repeated_skus import remark_on_repeated
 from backend.catalogue.report import Remarks, Summary
 from backend.catalogue.skus import is_sku, normalise
 from backend.catalogue.sources import open_source
@@ -99,6 +100,8 @@ def import_catalogue(
             run.cut_off = cut_off
             text = f"{cut_off.reason}; the file may be cut off"
             run.warnings.add(last_lines.end, None, text, WarningKind.OTHER)
+        if remark := remark_on_repeated(last_lines, source.describe()):
+            run.warnings.add(last_lines.end, None, remark, WarningKind.DUPLICATE)
     if prune:
         run.prune(pruner, last_lines.end)
     summary = run.summary()

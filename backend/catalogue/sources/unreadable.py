@@ -78,7 +78,7 @@ def check_regular(path: Path) -> None:
         mode = path.stat().st_mode
     except FileNotFoundError:
         link = " (a symlink that leads nowhere)" if path.is_symlink() else ""
-        raise UnreadableCatalogue(f"there is no {path}{link}") from None
+        raise UnreadableCatalogue(f"there is no file or folder {path}{link}") from None
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableCatalogue(f"{path}: {reason}") from None
