@@ -223,7 +223,8 @@ class ModelEmbedder:
         self.world = world
 
     def embed(self, images: Sequence[Any]) -> Any:
-        if self.world.active is None or self.world.active.is_current:
+        active = self.world.active  # it may change while a thread embeds
+        if active is not None and active.is_current:
             _outside_transactions(self.world)
         # Otherwise a thread embeds beside the worker's steps. It touches no row, so that it may
         # run at any time, also while the worker records the batch before.
