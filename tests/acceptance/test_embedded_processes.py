@@ -100,6 +100,7 @@ def test_all_processes_answer_from_one_index_and_show_stock_as_it_is(
     assert "Traceback" not in shop.log_of("api")
 
 
+@pytest.mark.slow
 def test_no_killed_process_loses_anything_and_each_is_replaced(
     shop: Installation, url: str
 ) -> None:
@@ -133,6 +134,7 @@ def test_a_reload_replaces_those_that_answer_and_keeps_the_owner(
     assert shop.end("api") == 0
 
 
+@pytest.mark.slow
 def test_a_promotion_is_seen_by_all_at_once_and_no_query_fails_meanwhile(
     shop: Installation, url: str
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_second_server_on_the_same_data_is_told_who_owns_the_index(shop: Insta
     owner.release()
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_named(shop: Installation) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -30,6 +30,7 @@ def client_of(shop: Shop) -> FlaskClient:
     return create_app(shop.services, probes=probes, optional=optional).test_client()
 
 
+@pytest.mark.slow
 def test_a_process_is_ready_without_redis_and_says_so(
     settings: Settings, redis: RedisServer
 ) -> None:

@@ -45,6 +45,7 @@ def test_a_generation_is_built_promoted_rolled_back_and_dropped(stocked: Run) ->
     assert "retired" in stocked("generations", "show", str(second)).output
 
 
+@pytest.mark.slow
 def test_what_was_built_by_hand_is_promoted_by_hand(stocked: Run) -> None:
     (first,) = states(stocked)
     second = asked(stocked, "reindex", "--hnsw", "m=8", "--promote", "manual")["id"]

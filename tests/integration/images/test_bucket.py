@@ -54,6 +54,7 @@ def test_an_image_is_stored_found_listed_and_deleted(store: ImageStore) -> None:
         store.read(DIGEST)
 
 
+@pytest.mark.slow
 def test_a_silent_bucket_is_left_alone_and_used_when_it_is_back(
     store: ImageStore, between: Proxy
 ) -> None:

@@ -130,6 +130,7 @@ def test_a_caller_may_stop_in_the_middle(pool: DecoderPool) -> None:
     assert pool.decode_one(png(1), target=TARGET)
 
 
+@pytest.mark.slow
 def test_time_without_a_processor_is_not_the_images(
     hostile: DecoderPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -542,6 +543,7 @@ def test_a_forked_process_has_decoders_of_its_own(pool: DecoderPool) -> None:
 
 
 @pytest.mark.parametrize("order", [b"SLEEP 0", b"SLEEP 60"], ids=["idle", "busy"])
+@pytest.mark.slow
 def test_decoders_end_when_their_parent_is_killed(order: bytes) -> None:
     program = (
         "import psutil, threading, time; from support.hostile_decoding import decode;"

@@ -86,6 +86,7 @@ def test_a_host_that_refuses_is_at_fault_from_the_first_image_on(
     assert "cannot be reached" in str(found[0])
 
 
+@pytest.mark.slow
 def test_a_dead_host_holds_up_no_image_of_another(
     decoders: DecoderPool, host: ImageHost, other: ImageHost, tmp_path: Path
 ) -> None:

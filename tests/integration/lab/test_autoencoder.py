@@ -206,6 +206,7 @@ def test_training_lowers_the_error_and_leaves_an_embedder(parts: Path) -> None:
     assert len({vector.tobytes() for vector in vectors}) == len(GARMENTS)
 
 
+@pytest.mark.slow
 def test_a_run_in_two_parts_gives_the_weights_of_a_run_in_one(
     parts: Path, tmp_path: Path, shots: list[str], train_on: Train
 ) -> None:

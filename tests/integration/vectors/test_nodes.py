@@ -50,6 +50,7 @@ def asked(wire: Wire) -> int:
     return sum(isinstance(request, pb.CountPoints) for request in wire.seen)
 
 
+@pytest.mark.slow
 def test_after_a_few_time_outs_calls_fail_at_once_and_one_that_is_back_is_used(
     wire: Wire, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +80,7 @@ def answers(index: ServerIndex) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_server_that_is_left_alone_is_named_by_readyz_and_counted_by_the_metrics(
     settings: Settings, wire: Wire
 ) -> None:

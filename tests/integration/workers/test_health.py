@@ -72,6 +72,7 @@ def test_a_worker_shows_life_by_its_heartbeats_and_none_when_it_has_been_killed(
         wait_for(lambda: not signs(folder))
 
 
+@pytest.mark.slow
 def test_the_scheduler_shows_life_while_its_broker_answers(
     folder: Path, redis: RedisServer
 ) -> None:

@@ -104,6 +104,7 @@ def test_a_worker_whose_task_makes_no_progress_is_killed_and_another_started(
     assert is_gone(first)
 
 
+@pytest.mark.slow
 def test_a_worker_that_sends_no_heartbeat_is_killed_after_the_time_for_starting(
     supervise: Start,
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_worker_that_sends_no_heartbeat_is_killed_after_the_time_for_starting(
 
 
 @pytest.mark.parametrize("body", [IDLE, BUSY], ids=["waiting", "progressing"])
+@pytest.mark.slow
 def test_a_worker_that_waits_or_makes_progress_is_left_alone(supervise: Start, body: str) -> None:
     case = supervise(body)
     (pid,) = case.wait_for_lives(1)

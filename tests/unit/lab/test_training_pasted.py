@@ -59,6 +59,7 @@ def test_of_each_photograph_there_are_three_and_none_is_red(
     assert (levels[[0, 2, 4]] > levels[[1, 3, 5]] + 30).all()
 
 
+@pytest.mark.slow
 def test_layers_learn_where_and_whether_something_was_pasted() -> None:
     """What was pasted has more of one channel at a stride of 8."""
     random = np.random.default_rng(0)
