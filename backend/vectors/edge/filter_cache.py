@@ -47,12 +47,15 @@ class FilterCache(Generic[Found]):
             return known  # type: ignore[no-any-return]
         return self._of_values(where, find)
 
-    def _of_values(self, where: Where, find: Callable[[Where], Found]) -> Found:
+    def keeps(self, where: Where) -> bool:
+        """Tell whether the result of this filter is kept."""
         values = sum([len(it.any_of) + len(it.none_of) for it in where.values()])
-        is_open = not where.keys() <= self._schema.keys()
-        if values > MOST_VALUES or (is_open and not self._open_too):
+        return values <= MOST_VALUES and (self._open_too or where.keys() <= self._schema.keys())
+
+    def _of_values(self, where: Where, find: Callable[[Where], Found]) -> Found:
+        if not self.keeps(where):
             return find(where)
-        if is_open:
+        if not where.keys() <= self._schema.keys():
             key: Any = repr(where)
         else:
             key = tuple([(field, it, *map(type, it.any_of)) for field, it in where.items()])

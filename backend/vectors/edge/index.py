@@ -246,7 +246,7 @@ class EdgeIndex(VectorIndex):
             return self.store.query(passing_of(asked, passing, ids))
 
         def keep(found: Points) -> Points:
-            if exclude or wanted.payloads or not where:
+            if exclude or wanted.payloads or not (where and self._passing_points.keeps(where)):
                 return self.store.query(passing_of(wanted, passing, {it.id for it in found}))
             return self._passing_points.of(where, found, which_pass)
 

@@ -57,6 +57,10 @@ class PassingPoints:
         self._lock = Lock()  # for writing them
         self._writes = 0
 
+    def keeps(self, where: Where) -> bool:
+        """Tell whether it is kept which points pass this filter."""
+        return self._by_filter.keeps(where)
+
     def of(
         self,
         where: Where,

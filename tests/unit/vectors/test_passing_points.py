@@ -67,3 +67,9 @@ def test_points_beyond_the_largest_id_are_asked_about_each_time() -> None:
     for _ in range(2):
         assert engine.passing(1, LARGEST_ID) == [1, LARGEST_ID]
     assert engine.asked == [{1, LARGEST_ID}, {LARGEST_ID}]
+
+
+def test_filters_on_open_attributes_are_not_kept() -> None:
+    kept = PassingPoints(SCHEMA)
+    assert kept.keeps(BLUE)
+    assert not kept.keeps({"attributes.fit": next(iter(BLUE.values()))})
