@@ -303,6 +303,8 @@ def shop(settings: Settings, monkeypatch: pytest.MonkeyPatch, usual_logs: None) 
     monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(settings.data_dir))
     monkeypatch.setenv("LOOKALIKE_PRECISION", "fp32")
     monkeypatch.setenv("LOOKALIKE_DEVICE", "cpu")
+    # An earlier test may have set the threads of this process; weights differ with their number.
+    monkeypatch.setenv("LOOKALIKE_TORCH_THREADS", "1")
     monkeypatch.chdir(home)
     make_sample(home / "catalogue", products=40)
     invoke("import", "catalogue")
