@@ -47,7 +47,7 @@ from backend.api.splitting import (
 )
 from backend.catalogue import skus
 from backend.database.models import Generation
-from backend.errors import LookalikeError
+from backend.errors import LookalikeError, NotAnImage
 from backend.search.query import Answer, Query
 from backend.search.query_image import EmbeddedQuery
 from backend.vectors import Vector
@@ -58,6 +58,8 @@ FORM: Final[Json] = {
 }
 
 TWICE: Final = "stands for the image: send it without one"
+
+UNDECLARED: Final = "the body is JSON: send it with the header Content-Type: application/json"
 
 REMEMBERED: Final = "lookalike.remembered"
 """Where an app keeps what it has read of query strings: `app.extensions[REMEMBERED]`."""
@@ -240,6 +242,8 @@ def _by_file() -> Json:
     query, fields = read_query(reader, filterable(), with_image=True, place=asker.place)
     if cursor:
         return by_text(query, fields, cursor, asker=asker)
+    if image.lstrip().startswith(b"{"):
+        raise NotAnImage(UNDECLARED)
     return by_image(image, query, fields, asker=asker)
 
 
