@@ -115,7 +115,8 @@ _NAMES: Final = {
     "rayon, famiglia, reparto, familia, sección, kategoria_produktu, κατηγορία, "
     "merchant_category, advertiser_category, category_1, product_category_1, cat, "
     "categ_id, categ_id_complete_name, complete_name, "
-    "product_types, hierarchical_categories, product_type_name, article_type_name, type, feed_product_type",
+    "product_types, hierarchical_categories, product_type_name, article_type_name, type, "
+    "feed_product_type",
 }
 FURTHER_NAMES: Final[Mapping[str, Sequence[str]]] = {
     field: [name.strip() for name in names.split(",")] for field, names in _NAMES.items()
