@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 import pytest
 from support.places import ROOT
 
+CLASS = re.compile(r"^class ([A-Z]\w*)", re.MULTILINE)
 CELL = re.compile(r"^\| ([^|]+) \|", re.MULTILINE)
 ENTRY = re.compile(r"^## (\d+)\. (.+)$", re.MULTILINE)
 LISTED = re.compile(r"^- \[(\d+)\. ([^\]]+)\]\(#([^)]+)\)$", re.MULTILINE)
@@ -55,6 +56,16 @@ def test_a_file_name_occurs_three_times_only_for_a_resource_of_api_and_command_l
         for name, folders in many.items()
         if len(folders) > 3 or "cli" not in folders or not {"api", "api/schemas"} & {*folders}
     }
+
+
+def test_a_class_of_a_module_has_a_name_of_its_own_but_for_what_clients_see() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in (ROOT / "backend").rglob("*.py"):
+        if "schemas" not in path.parts:
+            for name in CLASS.findall(path.read_text()):
+                places[name].append(path.name)
+    assert len(places) > 500
+    assert not {name: files for name, files in places.items() if len(files) > 1}
 
 
 def test_decisions_stand_in_the_order_of_their_numbers_and_all_are_listed() -> None:
