@@ -109,6 +109,7 @@ _NAMES: Final = {
     "kategorier, kategori, kategoriat, kategória, tuoteryhmä, varegruppe, varugrupp, famille, "
     "rayon, famiglia, reparto, familia, sección, kategoria_produktu, κατηγορία, "
     "merchant_category, advertiser_category, category_1, product_category_1, cat, "
+    "categ_id, categ_id_complete_name, complete_name, "
     "product_types, hierarchical_categories, product_type_name, article_type_name, type",
 }
 FURTHER_NAMES: Final[Mapping[str, Sequence[str]]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from backend.catalogue.sources.bare_names import columns_by_bare_names
@@ -37,6 +38,12 @@ from backend.catalogue.sources.price_names import price_name
 from backend.catalogue.sources.publication import Publication
 from backend.catalogue.sources.row_images import NamedImages, TemplatedImages
 from backend.catalogue.sources.row_plan import RowPlan
+from backend.catalogue.sources.sku_columns import (
+    LOOKED_AT,
+    SkuChoice,
+    candidates,
+    choose_column,
+)
 from backend.catalogue.sources.stock_by_place import columns_by_place, in_stock
 
 ALSO_ATTRIBUTES: Final = ("in_stock", "group_id", "brand", "link")
@@ -64,6 +71,9 @@ class Table:
         mapping = apply_preset(self.preset, columns, mapping)
         self._header = Header(columns, self._header.delimiter)
         self._columns, more = self._match(mapping)
+        self._sku_choice = self._choose_sku(mapping)
+        if self._sku_choice:
+            self._columns, more = self._match(self._with_choice(mapping, self._sku_choice))
         names = self._header.columns
         self._currency = self._currency_of_prices()
         has_stock = "in_stock" in self._columns.fields
@@ -111,6 +121,24 @@ class Table:
             if at is not None and field not in self._mapping.columns and self._says_more(field, at):
                 rest[names[at]] = at
         return replace(columns, attributes=rest), more
+
+    def _choose_sku(self, mapping: FeedMapping) -> SkuChoice | None:
+        """Look at the rows if several columns may hold the sku, and one of them by its name."""
+        names, fields = self._header.columns, self._columns.fields
+        if not self.preset.is_any_shops or "sku" in mapping.columns:
+            return None
+        if not (columns := candidates(names, fields)):
+            return None
+        rows = (it.values for it in self._records() if isinstance(it, TableRecord))
+        return choose_column(names, columns, islice(rows, LOOKED_AT))
+
+    def _with_choice(self, mapping: FeedMapping, choice: SkuChoice) -> FeedMapping:
+        """Name the column of the sku, and what its name chose as the group if no column is."""
+        names, fields = self._header.columns, self._columns.fields
+        named = {"sku": names[choice.column]}
+        if choice.is_group and fields.get("group_id") in (None, choice.column):
+            named["group_id"] = names[fields["sku"]]
+        return replace(mapping, columns={**mapping.columns, **named})
 
     def _currency_of_prices(self) -> str | None:
         """Return the currency that the name of the price's column says."""
@@ -163,11 +191,24 @@ class Table:
         names = self._header.columns
         fields = {field: names[position] for field, position in self._columns.fields.items()}
         title = f"{self.preset.title} ({self.form})"
-        return Description(title, fields, list(self._columns.attributes))
+        return Description(
+            title,
+            fields,
+            list(self._columns.attributes),
+            is_any_shops=self.preset.is_any_shops,
+            sku_choice=self._sku_choice.why if self._sku_choice else None,
+        )
 
     def close(self) -> None:
         """Close the files."""
         self._files.close()
+
+    def _without_sku(self, cell: str | None) -> str:
+        """Say that a row has no sku, and in which column it was looked for if its name is odd."""
+        said = f" ({cell})" if cell else ""
+        column = self._header.columns[self._columns.fields["sku"]]
+        where = "" if plain(column) in ("sku", "id") else f" in the column {column!r}"
+        return f"the sku is empty{where}{said}"
 
     def _see_prices(self) -> None:
         for record in self._records():
@@ -233,8 +274,7 @@ class Table:
             sku, uri = fields.pop("sku"), fields.pop("image_uri", None)
             warnings += wrong
         if sku is None or sku in SHEET_ERRORS:
-            said = f" ({sku})" if sku else ""
-            return Reject(record.line, None, f"the sku is empty{said}")
+            return Reject(record.line, None, self._without_sku(sku))
         if sku in NO_VALUE:
             said = f"the sku is {sku!r}, which programs write where there is no value"
             warnings = (*warnings, said)
