@@ -60,12 +60,13 @@ class RecentLine:
     fields: str  # name=value, separated by spaces
 
 
-_recent: deque[RecentLine] = deque(maxlen=MOST_RECENT)
+RECENT: Final[deque[RecentLine]] = deque(maxlen=MOST_RECENT)
+"""What `recent` returns, the oldest first."""
 
 
 def recent() -> list[RecentLine]:
     """Return the last warnings and errors of this process, the newest first."""
-    return list(reversed(_recent))
+    return list(reversed(RECENT))
 
 
 def _remember(_logger: Any, _name: str, event: structlog.types.EventDict) -> Any:
@@ -78,7 +79,7 @@ def _remember(_logger: Any, _name: str, event: structlog.types.EventDict) -> Any
             event=str(event["event"]),
             fields=" ".join(fields)[:LONGEST_FIELDS],
         )
-        _recent.append(line)
+        RECENT.append(line)
     return event
 
 
@@ -125,8 +126,9 @@ class LineLogger:
 class Repeats:
     """Logs an error once, then at most once a minute, with the number of times. Thread-safe."""
 
-    def __init__(self, log: Any, *, seconds: float = REPEAT_SECONDS) -> None:
+    def __init__(self, log: Any, *, seconds: float = REPEAT_SECONDS, level: str = "error") -> None:
         self._log = log
+        self._level = level
         self._seconds = seconds
         self._lock = threading.Lock()
         self._seen: dict[tuple[object, ...], tuple[float, int]] = {}  # (logged when, since then)
@@ -141,9 +143,9 @@ class Repeats:
             is_time = now - logged >= self._seconds
             self._seen[key] = (now, 0) if is_time else (logged, times + 1)
         if is_time and times:
-            self._log.error(event, times_since=times + 1, **fields)
-        elif is_time:
-            self._log.error(event, **fields)
+            fields["times_since"] = times + 1
+        if is_time:
+            getattr(self._log, self._level)(event, **fields)
 
 
 def configure(level: str) -> None:
@@ -224,7 +226,7 @@ def _to_line(logger: Any, name: str, event: structlog.types.EventDict) -> str:
     return written.decode() if written.isascii() else str(_TO_JSON(logger, name, event))
 
 
-def _write_json(event: structlog.types.EventDict, **options: Any) -> str:
+def write_json(event: structlog.types.EventDict, **options: Any) -> str:
     """Return a line as JSON in ASCII; what orjson does not take is written by the library."""
     with suppress(TypeError):
         written = orjson.dumps(event, options.get("default"), _AS_STANDARD)
@@ -233,7 +235,7 @@ def _write_json(event: structlog.types.EventDict, **options: Any) -> str:
     return json.dumps(event, **options)
 
 
-_TO_JSON: Final = structlog.processors.JSONRenderer(_write_json)
+_TO_JSON: Final = structlog.processors.JSONRenderer(write_json)
 
 
 def _take_over_other_handlers() -> None:

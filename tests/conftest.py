@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -44,6 +44,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         used = NOT_IN_UNIT_TESTS.intersection(getattr(item, "fixturenames", ()))
         if tier == "unit" and used:
             raise pytest.UsageError(f"{item.nodeid} uses {', '.join(used)}: no unit test")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Give torch back the threads that it had before a test: what it computes differs with them."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    try:
+        return (yield)
+    finally:
+        if torch and torch.get_num_threads() != before:
+            torch.set_num_threads(before)
 
 
 @pytest.fixture

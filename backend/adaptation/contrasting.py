@@ -31,7 +31,7 @@ SHARPNESS_RATE: Final = 2e-2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairs:
+class DescribedImages:
     """Images, and the texts of each: the first kind is the name, the others are labels."""
 
     vectors: FloatArray  # (n, size), of mean 0
@@ -39,23 +39,25 @@ class Pairs:
     inputs: Callable[[Sequence[str]], FloatArray]  # texts -> (texts, inputs), of mean 0
 
 
-def sharpen(pairs: Pairs, slopes: FloatArray, *, heartbeat: Callable[[], None]) -> FloatArray:
+def sharpen(
+    described: DescribedImages, slopes: FloatArray, *, heartbeat: Callable[[], None]
+) -> FloatArray:
     """Return slopes (inputs, size) after training. Equal arguments give equal results."""
-    whitening, back = _whiten(pairs.vectors)
-    images = pairs.vectors @ whitening
+    whitening, back = _whiten(described.vectors)
+    images = described.vectors @ whitening
     weights = slopes @ back
     batch = min(BATCH, max(2, len(images) // BATCHES))
     steps = PASSES * (len(images) // batch)
     layer, sharpness = _Adam(weights), _Adam(np.array([SHARPNESS], np.float32))
     scaled = False
-    for step, (rows, texts) in enumerate(_batches(pairs, batch)):
+    for step, (rows, texts) in enumerate(_batches(described, batch)):
         rate = _rate(step / steps)
-        inputs = pairs.inputs(texts)
+        inputs = described.inputs(texts)
         if not scaled:
             layer.value /= max(float(np.linalg.norm(inputs @ layer.value, axis=1).mean()), 1e-9)
             scaled = True
-        of_layer, of_sharpness = _gradients(
-            inputs, images[rows], _same(texts), layer.value, np.exp(sharpness.value[0])
+        of_layer, of_sharpness = gradients(
+            inputs, images[rows], same_texts(texts), layer.value, np.exp(sharpness.value[0])
         )
         layer.step(of_layer, RATE * rate)
         sharpness.step(of_sharpness, SHARPNESS_RATE * rate)
@@ -76,31 +78,31 @@ def _whiten(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (whitening / length).astype(np.float32), back.astype(np.float32)
 
 
-def _batches(pairs: Pairs, size: int) -> Iterator[tuple[Rows, list[str]]]:
+def _batches(described: DescribedImages, size: int) -> Iterator[tuple[Rows, list[str]]]:
     """Yield the images and texts of batches, PASSES times all images; each has one text drawn."""
     random = np.random.RandomState(0)
     for _ in range(PASSES):
-        order = random.permutation(len(pairs.vectors))
+        order = random.permutation(len(described.vectors))
         labelled = random.random_sample(len(order)) < LABEL_SHARE
-        drawn = np.where(labelled, random.randint(0, len(pairs.kinds), len(order)), 0)
+        drawn = np.where(labelled, random.randint(0, len(described.kinds), len(order)), 0)
         for start in range(0, len(order) - size + 1, size):
             part = slice(start, start + size)
             told = [
                 (row, text)
                 for row, kind in zip(order[part], drawn[part], strict=True)
-                if (text := pairs.kinds[kind][row] or pairs.kinds[0][row])
+                if (text := described.kinds[kind][row] or described.kinds[0][row])
             ]
             if told:
                 yield np.array([row for row, _ in told], np.intp), [text for _, text in told]
 
 
-def _same(texts: Sequence[str]) -> FloatArray:
+def same_texts(texts: Sequence[str]) -> FloatArray:
     """Return (texts, texts): whether two are equal, so that the image of one is right for both."""
     codes = np.unique(texts, return_inverse=True)[1]
     return np.asarray(codes[:, None] == codes, np.float32)
 
 
-def _gradients(
+def gradients(
     inputs: FloatArray, images: FloatArray, same: FloatArray, layer: FloatArray, factor: np.float32
 ) -> tuple[FloatArray, FloatArray]:
     """Return the gradients of the mean cross entropy of both directions."""

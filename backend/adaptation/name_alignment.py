@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from backend.adaptation.contrasting import Pairs, Rows, Texts, sharpen
+from backend.adaptation.contrasting import DescribedImages, Rows, Texts, sharpen
 from backend.embedders import Block, FloatArray
 from backend.embedders.words import Alignment, words_of
 
@@ -93,7 +93,7 @@ def align(
     ridged = covariance + np.diag(ridges)
     foretold = np.linalg.solve(ridged, shared)
     slopes = np.linalg.solve(_ridged(image_covariance, IMAGE_RIDGE), foretold.T).T
-    pairs = Pairs(
+    pairs = DescribedImages(
         vectors=vectors[rows],
         kinds=[[texts[row] for row in rows] for texts, _ in kinds],
         inputs=lambda texts: (_join(start, sentences, texts) - mean).astype(np.float32),

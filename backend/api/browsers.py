@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Request, request
 from flask_cors import CORS
 
-from backend.api import scopes
+from backend.api import idempotency, scopes
 from backend.api.problems import RequestError
 from backend.api.request_log import HEADER
 from backend.settings import Settings
@@ -24,6 +24,10 @@ OWN_SITE: Final = ("same-origin", "none")
 """Values of `Sec-Fetch-Site` for our own pages, and for a person who has typed the address."""
 
 PREFLIGHT_SECONDS: Final = 600
+
+MAY_SEND: Final = ("Authorization", "Content-Type", "If-Match", "If-None-Match")
+MAY_READ: Final = ("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After")
+"""Headers of requests and of answers, beside our own, that pages of allowed origins may use."""
 
 
 def register_browser_rules(app: Flask, settings: Settings, *, locked: bool) -> None:
@@ -36,8 +40,8 @@ def register_browser_rules(app: Flask, settings: Settings, *, locked: bool) -> N
         CORS(
             app,
             origins=list(settings.cors_origins),
-            allow_headers=["Authorization", "Content-Type", scopes.HEADER, HEADER],
-            expose_headers=[HEADER, "Retry-After", "Location"],
+            allow_headers=[*MAY_SEND, scopes.HEADER, idempotency.HEADER, HEADER],
+            expose_headers=[*MAY_READ, idempotency.REPLAYED, HEADER],
             max_age=PREFLIGHT_SECONDS,
         )
 

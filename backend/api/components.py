@@ -55,7 +55,7 @@ def share_problems(spec: dict[str, Any]) -> None:
             for status in operation["responses"]:
                 if status >= "400":
                     operation["responses"][status] = problem_reference(int(status))
-    statuses = {it.status for it in all_codes()}
+    statuses = {it.status for it in all_codes() if it.status is not None}
     spec["components"]["responses"] = {
         f"Problem{status}": _described(status) for status in sorted(statuses)
     }

@@ -79,6 +79,16 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
 }
 """The nearest base class counts; an error without one here is a fault of the server, 500."""
 
+OF_COMMANDS: Final = (
+    errors.UnreadableCatalogue,
+    errors.UnusableBackup,
+    errors.WouldOverwrite,
+    errors.NotTrainable,
+    errors.NotEvaluable,
+)
+"""Errors that no request meets: a command ends with exit code 1, or a job with the code in its
+`error`. So they have no status."""
+
 HTTP: Final[Mapping[int, str]] = {
     400: "bad-request",
     404: "not-found",
@@ -157,10 +167,10 @@ FAULTS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class ProblemCode:
-    """One code: what a client may rely on."""
+    """One code: what a client may rely on. `status` is None for those of OF_COMMANDS."""
 
     code: str
-    status: int
+    status: int | None
     meaning: str
 
 
@@ -170,16 +180,20 @@ def status_of(kind: type[LookalikeError]) -> int:
 
 
 def all_codes() -> list[ProblemCode]:
-    """Return every code of a problem document, by status, then by name."""
+    """Return every code by status, then by name; those without a status come last."""
     found = {kind.code: kind for kind in _kinds(LookalikeError) if "code" in vars(kind)}
-    of_errors = [ProblemCode(it, status_of(kind), _meaning(kind)) for it, kind in found.items()]
+    of_errors = [ProblemCode(it, _listed(kind), _meaning(kind)) for it, kind in found.items()]
     of_requests = [ProblemCode(it, *rest) for it, rest in _OF_REQUESTS.items()]
     of_http = [
         ProblemCode(it, status, _HTTP_MEANING[it])
         for status, it in (*HTTP.items(), (400, OTHER_HTTP))
     ]
     by_code = {it.code: it for it in (*of_http, *of_errors, *of_requests)}
-    return sorted(by_code.values(), key=lambda it: (it.status, it.code))
+    return sorted(by_code.values(), key=lambda it: (it.status is None, it.status or 0, it.code))
+
+
+def _listed(kind: type[LookalikeError]) -> int | None:
+    return None if issubclass(kind, OF_COMMANDS) else status_of(kind)
 
 
 def _kinds(kind: type[LookalikeError]) -> Iterator[type[LookalikeError]]:

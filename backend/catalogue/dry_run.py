@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from backend.catalogue.closing_remarks import closing_remarks
 from backend.catalogue.import_memory import LastLines
 from backend.catalogue.import_rows import check_row
-from backend.catalogue.repeated_skus import remark_on_repeated
 from backend.catalogue.report import Remarks
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.feed import Description, FeedRow, WarningKind, kind_of
+from backend.catalogue.sources.feed import Description, FeedRow, kind_of
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.errors import InvalidProduct
 
@@ -65,12 +65,9 @@ def dry_run(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> DryRun:
                 first.append(row)
             for line, warning in checked.warnings:
                 warnings.add(line, row.sku, warning, kind_of(warning))
-        if cut_off := source.cut_off():
-            text = f"{cut_off.reason}; the file may be cut off"
-            warnings.add(last_lines.end, None, text, WarningKind.OTHER)
         description = source.describe()
-        if remark := remark_on_repeated(last_lines, description):
-            warnings.add(last_lines.end, None, remark, WarningKind.DUPLICATE)
+        for remark in closing_remarks(description, last_lines, source.cut_off()):
+            warnings.add(last_lines.end, None, remark, remark.kind)
     return DryRun(
         description=description,
         first=first,

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from backend import queue
 from backend.catalogue import products
+from backend.catalogue.closing_remarks import closing_remarks
 from backend.catalogue.import_changes import FieldChange, write_fields
 from backend.catalogue.import_images import ImageReferrer
 from backend.catalogue.import_memory import IdSet, LastLines, rare_collections
@@ -32,7 +33,6 @@ from backend.catalogue.import_unchanged import StoredRows
 from backend.catalogue.product_images import Images
 from backend.catalogue.products import Draft, ImageRef, Outcome, Saved
 from backend.catalogue.pruning import DEFAULT_LIMIT, PruneLimit, Pruner
-from backend.catalogue.repeated_skus import remark_on_repeated
 from backend.catalogue.report import Remarks, Summary
 from backend.catalogue.skus import is_sku, normalise
 from backend.catalogue.sources import open_source
@@ -96,12 +96,9 @@ def import_catalogue(
             lines.progress(done=done)
             if progress:
                 progress(min(done, last_lines.total), last_lines.total)
-        if cut_off := _cut_off(source.cut_off(), transfer()):
-            run.cut_off = cut_off
-            text = f"{cut_off.reason}; the file may be cut off"
-            run.warnings.add(last_lines.end, None, text, WarningKind.OTHER)
-        if remark := remark_on_repeated(last_lines, source.describe()):
-            run.warnings.add(last_lines.end, None, remark, WarningKind.DUPLICATE)
+        run.cut_off = _cut_off(source.cut_off(), transfer())
+        for remark in closing_remarks(source.describe(), last_lines, run.cut_off):
+            run.warnings.add(last_lines.end, None, remark, remark.kind)
     if prune:
         run.prune(pruner, last_lines.end)
     summary = run.summary()

@@ -155,7 +155,7 @@ def print_drift(result: dict[str, Any]) -> None:
     for one in result["generations"]:
         out.print(
             f"Generation {one['generation']} ({one['state']}): {one['checked']:,} products, "
-            f"{one['compared']:,} vectors compared, {one['drift']:,} differences"
+            f"{one['compared']:,} vectors compared, {one['drift']:,} differences{_waiting(one)}"
         )
         table = Table("kind", "products", "first", "what it means", box=None)
         for kind in KINDS.values():
@@ -168,6 +168,14 @@ def print_drift(result: dict[str, Any]) -> None:
         out.print("There is no index generation yet, so there is nothing to compare.")
     if result["drift"]:
         out.print("Repaired." if result["fixed"] else "`lookalike verify --fix` repairs this.")
+    if any(map(_waiting, result["generations"])):
+        out.print("Run it again when `lookalike status` shows nothing pending.")
+
+
+def _waiting(one: dict[str, Any]) -> str:
+    """Say how many products were not compared; a worker of an earlier release does not tell."""
+    count = one.get("waiting", 0)
+    return f"; {count:,} products wait to be written and were not compared" if count else ""
 
 
 def optimize(

@@ -29,7 +29,7 @@ KEEPALIVE: Final[dict[str, Any]] = {
 """Parameters of libpq. A host that is gone is noticed after 20 s, also by who has no limit."""
 
 
-class NoAnswer(psycopg.OperationalError):
+class DatabaseSilent(psycopg.OperationalError):
     """The database did not answer in time; the connection is closed."""
 
 
@@ -37,20 +37,20 @@ class PatientConnection(psycopg.Connection[Any]):
     """A connection that is closed when a statement takes longer than this thread's limit."""
 
     def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
-        """Wait as the driver does, at most for the limit. Raises NoAnswer."""
+        """Wait as the driver does, at most for the limit. Raises DatabaseSilent."""
         seconds = limit.get()
         if seconds is None:
             return super().wait(gen, *arguments, **options)
         options["interval"] = TICK_SECONDS
         try:
             return super().wait(_ended_after(gen, seconds), **options)
-        except NoAnswer:
+        except DatabaseSilent:
             self.pgconn.finish()
             raise
 
 
 def _ended_after(gen: Generator[Any, Any, T], seconds: float) -> Generator[Any, Any, T]:
-    """Pass on what a generator of the driver waits for; raise NoAnswer when that takes too long."""
+    """Pass on what a generator of the driver waits for. Raises DatabaseSilent after `seconds`."""
     until = time.monotonic() + seconds
     try:
         wanted = next(gen)
@@ -58,7 +58,7 @@ def _ended_after(gen: Generator[Any, Any, T], seconds: float) -> Generator[Any, 
             ready = yield wanted
             if not ready and time.monotonic() > until:
                 gen.close()
-                raise NoAnswer(f"no answer within {seconds:g} s")
+                raise DatabaseSilent(f"no answer within {seconds:g} s")
             wanted = gen.send(ready)
     except StopIteration as ended:
         value: T = ended.value
@@ -102,4 +102,4 @@ def _check_encoding(connection: psycopg.Connection[Any]) -> None:
 def is_silence(error: BaseException) -> bool:
     """Tell whether an error means that nothing was answered in time."""
     cause = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(cause, NoAnswer | psycopg.errors.ConnectionTimeout)
+    return isinstance(cause, DatabaseSilent | psycopg.errors.ConnectionTimeout)

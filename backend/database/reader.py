@@ -103,7 +103,8 @@ class Reader:
         self._guard = guard
         self._check = check
         self._kept = kept
-        self._unchanged = unchanged
+        self._since = unchanged
+        self._known: dict[Hashable, Kept] | None = None  # what was kept when it was first asked for
         self._connection: PoolProxiedConnection | DBAPIConnection | None = None
         self._lent: PoolProxiedConnection | None = None  # the same, where it is the pool's
 
@@ -147,13 +148,19 @@ class Reader:
         return prepared.named(found, description)
 
     def unchanged(self, name: Hashable) -> Kept | None:
-        """Return what was kept of one kind since the last commit, None where nothing is kept."""
-        return None if self._unchanged is None else self._unchanged.of(name)
+        """Return what was kept of one kind since the last commit, None where nothing is kept.
+
+        The last commit is the last one before this reader was first asked: all of an answer is by
+        the same one.
+        """
+        if self._known is None and self._since is not None:
+            self._known = self._since.now()
+        return None if self._known is None else self._known.setdefault(name, {})
 
     def keep(self, kept: Kept, read: Mapping[Any, Any]) -> None:
         """Add what was read after `unchanged` was asked to what it returned."""
-        if self._unchanged is not None:
-            self._unchanged.keep(kept, read)
+        if self._since is not None:
+            self._since.keep(kept, read)
 
     def _take_connection(self) -> PoolProxiedConnection | DBAPIConnection:
         if self._check:

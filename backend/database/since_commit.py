@@ -25,8 +25,8 @@ class SinceCommit:
         self._version = version
         self._all: tuple[int | None, dict[Hashable, Kept]] = (None, {})
 
-    def of(self, name: Hashable) -> Kept | None:
-        """Return what was read of one kind and is unchanged, None where that is not known.
+    def now(self) -> dict[Hashable, Kept] | None:
+        """Return what was read and is unchanged, by the names of kinds, None where nothing is kept.
 
         What is read after this call is at least as new as the version that it is kept for.
         """
@@ -37,7 +37,7 @@ class SinceCommit:
         if known != version:
             kept = {}
             self._all = version, kept
-        return kept.setdefault(name, {})
+        return kept
 
     def keep(self, kept: Kept, read: Mapping[Any, Any]) -> None:
         """Add what was read to what `of` returned before it was read."""

@@ -44,7 +44,7 @@ class AttributedEvent(NamedTuple):
     recommendation: str
 
 
-class Place(NamedTuple):
+class Listing(NamedTuple):
     """Where and why a product was listed."""
 
     list_name: str
@@ -62,7 +62,7 @@ class ListArm(NamedTuple):
     arm: str
 
 
-NOWHERE: Final = Place(UNKNOWN, UNKNOWN, 0, False)
+NOWHERE: Final = Listing(UNKNOWN, UNKNOWN, 0, False)
 
 
 def id_of_similar(generation_id: int, unique: str) -> str:
@@ -102,9 +102,9 @@ def add_listed(session: Session, answers: Iterable[Mapping[str, Any]], *, day: i
     _add(session, sums)
 
 
-_Sums: TypeAlias = dict[tuple[int, Place | ListArm], Counter[str]]
+_Sums: TypeAlias = dict[tuple[int, Listing | ListArm], Counter[str]]
 _TABLES: Final[Mapping[type, type[ListedDay] | type[ListedArm]]] = {
-    Place: ListedDay,
+    Listing: ListedDay,
     ListArm: ListedArm,
 }
 
@@ -125,7 +125,7 @@ def _add(session: Session, sums: _Sums) -> None:
 
 def _places(
     session: Session, ids: Sequence[str]
-) -> dict[tuple[str, int], tuple[Place, ListArm | None]]:
+) -> dict[tuple[str, int], tuple[Listing, ListArm | None]]:
     names = ("id", "list_name", "generation_id", "items", "placement", "experiment", "arm")
     columns = [getattr(ListedAnswer, name) for name in names]
     found = {}
@@ -144,8 +144,8 @@ def _side(answer: Mapping[str, Any]) -> ListArm | None:
     return ListArm(answer["list_name"], *(answer[name] or "" for name in names))
 
 
-def _place(list_name: str, generation_id: int, item: Mapping[str, Any]) -> Place:
-    return Place(list_name, item["reason"], generation_id, item["cold"])
+def _place(list_name: str, generation_id: int, item: Mapping[str, Any]) -> Listing:
+    return Listing(list_name, item["reason"], generation_id, item["cold"])
 
 
 def _counted(session: Session, ids: Sequence[str]) -> set[tuple[str, int, str]]:
@@ -161,11 +161,11 @@ def _counted(session: Session, ids: Sequence[str]) -> set[tuple[str, int, str]]:
     return {(str(row[0]), int(row[1] or 0), ACTS[Kind(row[2])]) for row in rows}
 
 
-def _place_of_id(recommendation: str) -> Place:
+def _place_of_id(recommendation: str) -> Listing:
     name, _, rest = recommendation.partition("-")
     generation = rest.partition("-")[0]
     if name == SIMILAR and generation.isdecimal() and len(generation) < 10:
-        return Place(SIMILAR, LOOK, int(generation), False)
+        return Listing(SIMILAR, LOOK, int(generation), False)
     return NOWHERE
 
 

@@ -44,7 +44,8 @@ class Drift:
     A point without a claim may not be a product's, so its id is the text that the index shows.
     """
 
-    checked: int = 0  # products
+    checked: int = 0  # products, those that wait included
+    waiting: int = 0  # products that the queue will write, so that nothing of them was compared
     compared: int = 0  # vectors
     missing_point: list[int] = field(default_factory=list)
     other_claim: list[int] = field(default_factory=list)
@@ -64,6 +65,7 @@ class Drift:
     def add(self, other: Drift) -> None:
         """Add the findings of another range; only the first KEPT ids of a kind are kept."""
         self.checked += other.checked
+        self.waiting += other.waiting
         self.compared += other.compared
         self.counts.update(other.counts)
         for kind in KINDS:
@@ -72,7 +74,7 @@ class Drift:
 
     def confirmed_by(self, again: Drift) -> Drift:
         """Return what a second comparison shows too; the rest were writes under way."""
-        both = Drift(checked=self.checked, compared=self.compared)
+        both = Drift(checked=self.checked, waiting=self.waiting, compared=self.compared)
         for kind in KINDS:
             still = set(getattr(again, kind))
             for id_ in getattr(self, kind):
@@ -90,6 +92,7 @@ class Drift:
         found = {kind.key: _products(getattr(self, name))[:10] for name, kind in KINDS.items()}
         return {
             "checked": self.checked,
+            "waiting": self.waiting,
             "compared": self.compared,
             "drift": self.total,
             **{kind.key: self.counts[name] for name, kind in KINDS.items()},
@@ -136,8 +139,8 @@ def compare(
 ) -> Drift:
     """Compare the points of one range of products; `records` has them by their own ids.
 
-    Rows that are due are skipped: the queue will write them. Of a generation that is still being
-    built, products beyond `backfilled_to` have no entry yet.
+    Rows that are due are only counted: the queue will write them. Of a generation that is still
+    being built, products beyond `backfilled_to` have no entry yet.
     """
     drift = Drift(checked=len(rows))
     slots: dict[int, list[int]] = {}
@@ -151,10 +154,12 @@ def compare(
         if row.known and row.at_rest:
             for slot in sorted({*range(max(1, row.expected)), *there}):
                 _compare_one(point_id(id_, slot), records.get(point_id(id_, slot)), row, drift)
-        elif not row.known and row.product.removed_at is not None:
+        elif row.known:
+            drift.waiting += 1
+        elif row.product.removed_at is not None:
             for slot in there:
                 drift.note("unexpected_point", point_id(id_, slot))
-        elif not row.known and (backfilled_to is None or id_ <= backfilled_to):
+        elif backfilled_to is None or id_ <= backfilled_to:
             drift.note("no_entry", id_)
     drift.unexpected_point.sort()
     return drift

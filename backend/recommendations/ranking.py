@@ -116,7 +116,7 @@ class RankedProduct:
     reason: Reason | None = None
 
 
-class Places(Sequence[ListedProduct]):
+class PlacedProducts(Sequence[ListedProduct]):
     """A list whose products get their reasons when they are read."""
 
     def __init__(self, places: Sequence[RankedProduct], rest: Sequence[ListedProduct] = ()) -> None:

@@ -29,7 +29,7 @@ from backend.recommendations.history import Example, History
 from backend.recommendations.listed_products import Because, ListedProduct, Reason
 from backend.recommendations.pairs import PairRows
 from backend.recommendations.popularity import Popular
-from backend.recommendations.ranking import Places, RankedProduct, RankedTaste, rank
+from backend.recommendations.ranking import PlacedProducts, RankedProduct, RankedTaste, rank
 from backend.recommendations.tastes import Taste
 from backend.search.nearest_products import nearest_products
 from backend.vectors import Searchable, Vector
@@ -102,7 +102,7 @@ class List:
     @property
     def product_ids(self) -> list[int]:
         """The candidates that `chosen` holds."""
-        if isinstance(self.chosen, Places):
+        if isinstance(self.chosen, PlacedProducts):
             return self.chosen.product_ids
         return [it.product_id for it in self.chosen]
 
@@ -156,7 +156,7 @@ class Recommender:
 
         total = sum(taste.weight for taste in found)
         return List(
-            chosen=Places(places, _partners_of(unseen, partners)),
+            chosen=PlacedProducts(places, _partners_of(unseen, partners)),
             rest=lambda: _popular_and_new(reader, wanted, now=now),
             tastes=[
                 (taste.weight / total, [seen[at].product_id for at in taste.members])

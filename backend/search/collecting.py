@@ -147,8 +147,9 @@ class Collecting:
             mode=SearchMode.PLAIN,
             payloads=False,
         )
-        self.walked = dict.fromkeys([hit[0] % STRIDE for hit in hits]).keys()
-        self._hits = [hit for hit in hits if hit[0] % STRIDE not in self._unwanted]
+        products, unwanted = [hit[0] % STRIDE for hit in hits], self._unwanted
+        self.walked = dict.fromkeys(products).keys()
+        self._hits = [it for it, id_ in zip(hits, products, strict=True) if id_ not in unwanted]
         self._go_further()
 
     @property
@@ -232,11 +233,11 @@ class Collecting:
         is_all = self._rounds == 1 and not (self._shown or self.search.where)
         return self._seen.keys() if is_all else None
 
-    def rows_of(self, rows: Mapping[int, Any]) -> dict[int, Any]:
-        """Return one row of each product that was read, where candidates have rows of their own."""
-        if self.selection.chosen_by is None:
-            return {id_: found[0] for id_, found in rows.items() if found}
-        return {id_: row for id_, row in rows.items() if row}
+    def rows_of(self, rows: Mapping[int, Any]) -> Mapping[int, Any]:
+        """Return one row of each product that was read; what is empty stands for a removed one."""
+        if self.selection.chosen_by is not None:
+            return rows
+        return {id_: found[0] for id_, found in rows.items() if found}
 
     @property
     def lags(self) -> bool:

@@ -17,7 +17,7 @@ def explain(vectors: StoredVectors, query: WeightedQuery, items: Sequence[Neighb
     there = [item for item in items if item.point in stored]
     if not there:
         return
-    found = query.similarities(np.stack([stored[item.point] for item in there]))
+    found = query.similarities(np.array([stored[item.point] for item in there]))
     for place, item in enumerate(there):
         item.parts = tuple(
             [ScorePart(name, found[name][place], weight) for name, weight in query.weights.items()]

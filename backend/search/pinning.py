@@ -9,7 +9,7 @@ removed, sold out or not indexed, that the query excludes or filters out, and hi
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -100,7 +100,9 @@ class Candidates:
         if not found:
             return "it is not indexed yet"
         best = max(found, key=lambda it: it.score)
-        return best if weighed is None else replace(best, score=weighed.score_of(best.score))
+        if weighed is not None:
+            best.score = weighed.score_of(best.score)
+        return best
 
 
 def _has_further(row: Any) -> bool:
@@ -166,8 +168,8 @@ class Pinning:
             self.ruling.unpinned.append(Unpinned(rule.id, sku, reason))
         if reason is not None or position is None or isinstance(item, str):
             return
-        acted = RuleActed(rule.id, Action.PIN.value)
-        self.found[position] = replace(item, rules=(acted,), pinned_by=rule.id)
+        item.rules, item.pinned_by = (RuleActed(rule.id, Action.PIN.value),), rule.id
+        self.found[position] = item
         self.excluded.add(item.product.id)
         if (group := self.group_of(item)) is not None:
             self.groups.append(group)
@@ -230,7 +232,10 @@ def nearest_that_passes(
             hiding=pinning.ruling if pinning.ruling.hides_any else None,
         )
         collect(connection, index, [Collecting(search, selection)], {}, images=images)
-        return next((replace(it, score=weighed.score_of(it.score)) for it in selection.items), None)
+        best = next(iter(selection.items), None)
+        if best is not None:
+            best.score = weighed.score_of(best.score)
+        return best
 
     return find
 

@@ -53,9 +53,10 @@ def explain_list(
     `about` is the row of the query product, None if the list is about none. `nearest` are the
     nearest products in order, without those that the search excludes, where it has found them, and
     `walked` all nearest products, LOOKED_AT and as many as are excluded, where it looked at them.
-    `known` are rows of products with the columns of the filter and CATEGORIES.
+    `known` are rows of products with the columns of the filter and CATEGORIES; of removed ones
+    they are empty.
     """
-    where, looking = answer.search.where, _Looking(connection, index, answer, about, known)
+    where, looking = answer.search.where, _Looking(connection, index, answer, query, about, known)
     unwanted, is_full = set(answer.search.exclude), len(answer.items) == query.limit
     own = set() if about is None else {about.product_id}
     if walked is not None:
@@ -73,7 +74,7 @@ def explain_list(
     looking.rank_far_ones()
     if about is not None:
         _share(about, answer.items)
-    rows = [looking.rows[id_] for id_ in left_out if id_ in looking.rows]
+    rows = [row for id_ in left_out if (row := looking.rows.get(id_))]
     clauses = _failed(rows, where, query.schema)
     answer.meta["left_out"] = {
         "looked_at": len(nearer),
@@ -123,12 +124,14 @@ class _Looking:
         connection: Reader,
         index: VectorIndex,
         answer: Answer,
+        query: Query,
         about: Any,
         known: Mapping[int, Any],
     ) -> None:
         self._connection = connection
         self._index = index
         self._search: Search = answer.search
+        self._chosen_by = query.chosen_by
         self._about = about
         self.items = {item.product.id: item for item in answer.items}
         products = {id_: item.product for id_, item in self.items.items()}
@@ -158,9 +161,15 @@ class _Looking:
         return hits[:last]
 
     def read(self, ids: Collection[int], columns: Collection[str]) -> None:
-        """Read some columns of products whose rows are not known; removed ones have none."""
+        """Read some columns of products whose rows are not known; removed ones have none.
+
+        Where candidates have rows with these columns, theirs are read: they are mostly kept.
+        """
         unread = [id_ for id_ in ids if id_ not in self.rows]
-        if unread:
+        if unread and self._chosen_by is not None:
+            generation = self._search.generation
+            self.rows |= self._chosen_by.read(self._connection, generation, unread)
+        elif unread:
             statement = statements.compared(frozenset(columns))
             read = self._connection.rows(statement, {"ids": unread}, at_once=True)
             self.rows |= {it.id: it for it in read}
@@ -170,7 +179,7 @@ class _Looking:
         unranked = [item for item in self.items.values() if item.rank is None]
         wanted = dict.fromkeys([it for item in unranked if (it := _category(item)) is not None])
         places = dict[tuple[str, Any], dict[int, int]]()  # of products, from 1
-        rows = [row for id_ in hits if (row := self.rows.get(id_)) is not None]
+        rows = [row for id_ in hits if (row := self.rows.get(id_))]
         for field in {field for field, _ in wanted}.intersection(fields):
             found = {it[1]: dict[int, int]() for it in wanted if it[0] == field}
             for row, value in zip(rows, map(attrgetter(field), rows), strict=True):

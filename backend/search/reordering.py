@@ -90,20 +90,20 @@ def _diverse(
     Each choice is compared with all: that is less work than all with all, since few are chosen.
     """
     gains, order = (1 - diversity) * r, [int(np.argmax(r))]
-    closest = _cosines(vectors, order[0])
+    closest = np.full(len(r), -np.inf)
     for _ in range(min(limit, len(r)) - 1):
-        gains[order[-1]] = -np.inf  # it is in the list
-        best = int((gains - diversity * closest).argmax())
-        order.append(best)
-        np.maximum(closest, _cosines(vectors, best), out=closest)
+        last = order[-1]
+        gains[last] = -np.inf  # it is in the list
+        np.maximum(closest, _cosines(vectors, last), out=closest)
+        order.append(int((gains - diversity * closest).argmax()))
     return order
 
 
-def _cosines(vectors: npt.NDArray[np.float32], place: int) -> npt.NDArray[np.float64]:
+def _cosines(vectors: npt.NDArray[np.float32], place: int) -> npt.NDArray[np.float32]:
     """Return the cosines of all vectors to one of them.
 
     Not by `@`: that wakes the threads of BLAS for 50 vectors of 508 numbers, and they wait for each
     other where other requests run.
     """
     found: npt.NDArray[np.float32] = np.vecdot(vectors, vectors[place])
-    return found.astype(np.float64)
+    return found

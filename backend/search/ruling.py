@@ -172,7 +172,9 @@ class Ruling:
 
     def shaped(self, shaping: Shaping) -> Shaping:
         """Return the options of the list, which needs more products where rules reorder it."""
-        return replace(shaping, ruled=True) if self.verdicts.weighing else shaping
+        if shaping.reorders or not self.verdicts.weighing:
+            return shaping
+        return replace(shaping, ruled=True)
 
     def weighed(self, items: Sequence[Neighbour]) -> list[Neighbour]:
         """Note what rules add to the scores of the items, and which rules do."""

@@ -143,7 +143,7 @@ def test_the_last_warnings_and_errors_are_remembered(usual_logs: None) -> None:
 
 @pytest.mark.parametrize("value", ["plain", "grün", 2**70, 1.5, None, ["a"], {"b": True}])
 def test_a_line_is_json_in_ascii_whoever_writes_it(value: Any) -> None:
-    line = logs._write_json({"event": "request", "value": value}, default=repr)
+    line = logs.write_json({"event": "request", "value": value}, default=repr)
     assert line.isascii()
     assert json.loads(line) == {"event": "request", "value": value}
 

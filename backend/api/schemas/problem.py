@@ -11,7 +11,10 @@ from backend.api.problem_codes import FAULTS, all_codes
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document
 
-_CODES: Final = "\n".join(f"- `{it.code}` ({it.status}): {it.meaning}" for it in all_codes())
+_CODES: Final = "\n".join(
+    f"- `{it.code}` ({it.status or 'only of commands and jobs'}): {it.meaning}"
+    for it in all_codes()
+)
 
 ProblemCode = TypeAliasType(
     "ProblemCode",

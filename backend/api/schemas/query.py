@@ -6,8 +6,9 @@ The reader collects all faults; `finish` raises them together. A wrong value is 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, TypeVar
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 from flask import request
 from werkzeug.datastructures import MultiDict
@@ -32,6 +33,16 @@ def read_id(text: str) -> int | None:
     return int(text) if ID.fullmatch(text) else None
 
 
+def _not_utf8(query: bytes) -> Iterator[str]:
+    """Yield the names of the parameters whose values are no UTF-8."""
+    for part in query.split(b"&") if b"%" in query else ():
+        name, _, value = part.partition(b"=")
+        try:
+            unquote_to_bytes(value).decode()
+        except UnicodeDecodeError:
+            yield unquote_plus(name.decode("latin1"))
+
+
 class QueryReader:
     """The parameters of one request, from its query string or the text fields of its form."""
 
@@ -48,8 +59,15 @@ class QueryReader:
 
     @classmethod
     def of_request(cls) -> QueryReader:
-        """Return the reader of this request's query string."""
-        return cls(request.args)
+        """Return the reader of this request's query string.
+
+        What is not UTF-8 is refused: in another encoding it would be compared as another text.
+        """
+        reader = cls(request.args)
+        for name in _not_utf8(request.query_string):
+            reader.refuse(name, "is not UTF-8")
+            reader._left.pop(name, None)
+        return reader
 
     @property
     def names(self) -> set[str]:

@@ -82,7 +82,7 @@ def shaped_members(item: found.Neighbour) -> Json:
 
 def rules_of_item(item: found.Neighbour) -> list[Json]:
     """Return the rules that have acted on an item, as JSON."""
-    return [rule._asdict() for rule in item.rules]
+    return [{"id": rule.id, "action": rule.action} for rule in item.rules]
 
 
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
@@ -119,7 +119,10 @@ def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
 def _explained(item: found.Neighbour) -> Json:
     if item.parts is None:
         return {}
-    parts = [part._asdict() for part in item.parts]
+    parts = [
+        {"name": name, "similarity": similarity, "weight": weight}
+        for name, similarity, weight in item.parts
+    ]
     return {"explain": {"parts": parts, "rules": rules_of_item(item), **_reasons(item)}}
 
 

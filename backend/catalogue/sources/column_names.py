@@ -31,6 +31,11 @@ _STOCK: Final = (
     *("variantInventoryQty", "stockQuantity", "stock"),
 )
 """Columns for `in_stock`; they also stay in the attributes, since they say more than yes or no."""
+FOR_VARIANTS: Final = (
+    *("variant_sku", "variant_id", "sku_id", "sku_code", "sku_number", "item_sku", "seller_sku"),
+    *("product_sku", "shop_sku", "stock_keeping_unit"),
+)
+"""Names of skus that say that each variant has one, where `id` may be that of all of them."""
 _LANGUAGES: Final = re.compile(r"\s+[/|]\s+")
 """What stands between the languages of a name: `Artikelnummer / SKU`."""
 _PREFIX: Final = re.compile(r"^\s*\*?[gc]:", re.IGNORECASE)

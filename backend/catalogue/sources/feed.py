@@ -104,6 +104,8 @@ class Description:
     title: str
     columns: Mapping[str, str] = field(default_factory=dict)  # our field -> the shop's column
     attributes: Sequence[str] = ()  # the columns that are kept as attributes
+    is_any_shops: bool = False  # a plain table: as far as is known, each row is a product
+    sku_choice: str | None = None  # why another column is the sku than the names alone say
 
 
 class Source(Protocol):

@@ -58,17 +58,17 @@ TABLE: Final = Preset(
 )
 
 
-def _with_variant_rows(rule: variant_rows.Rule) -> Preset:
+def _with_variant_rows(marks: variant_rows.VariantMarks) -> Preset:
     """Return the preset of a platform that writes its variants as rows below their product."""
-    groups = {} if rule.group_is_named else {"group_id": [variant_rows.GROUP]}
+    groups = {} if marks.group_is_named else {"group_id": [variant_rows.GROUP]}
     return Preset(
-        name=rule.name,
-        title=rule.title,
-        known_by=rule.known_by,
+        name=marks.name,
+        title=marks.title,
+        known_by=marks.known_by,
         columns={"base_colour": [named_options.COLOUR], **groups},
         hidden=publication.TABLE,
         added=variant_rows.ADDED,
-        arrange=rule.arrange,
+        arrange=marks.arrange,
         is_any_shops=True,
     )
 

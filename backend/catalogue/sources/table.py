@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 from backend.catalogue.sources.bare_names import columns_by_bare_names
 from backend.catalogue.sources.categories import category_fields
+from backend.catalogue.sources.category_levels import CategoryLevels
 from backend.catalogue.sources.column_names import match, names_a_sku, plain
 from backend.catalogue.sources.columns import Columns
 from backend.catalogue.sources.csv_dialect import Header
@@ -37,6 +39,12 @@ from backend.catalogue.sources.price_names import price_name
 from backend.catalogue.sources.publication import Publication
 from backend.catalogue.sources.row_images import NamedImages, TemplatedImages
 from backend.catalogue.sources.row_plan import RowPlan
+from backend.catalogue.sources.sku_columns import (
+    LOOKED_AT,
+    SkuChoice,
+    candidates,
+    choose_column,
+)
 from backend.catalogue.sources.stock_by_place import columns_by_place, in_stock
 
 ALSO_ATTRIBUTES: Final = ("in_stock", "group_id", "brand", "link")
@@ -64,11 +72,15 @@ class Table:
         mapping = apply_preset(self.preset, columns, mapping)
         self._header = Header(columns, self._header.delimiter)
         self._columns, more = self._match(mapping)
+        self._sku_choice = self._choose_sku(mapping)
+        if self._sku_choice:
+            self._columns, more = self._match(self._with_choice(mapping, self._sku_choice))
         names = self._header.columns
         self._currency = self._currency_of_prices()
         has_stock = "in_stock" in self._columns.fields
         self._places = [] if has_stock else columns_by_place(names)
         self._publication = Publication.find(names, self.preset.hidden, self.preset.in_english)
+        self._levels = self._category_levels()
         is_ours = not self.preset.is_any_shops
         self._has_category_paths = is_ours or self._category_may_be_a_path()
         self._prices_seen = mapping.decimal is not None or "price" not in self._columns.fields
@@ -112,6 +124,24 @@ class Table:
                 rest[names[at]] = at
         return replace(columns, attributes=rest), more
 
+    def _choose_sku(self, mapping: FeedMapping) -> SkuChoice | None:
+        """Look at the rows if several columns may hold the sku, and one of them by its name."""
+        names, fields = self._header.columns, self._columns.fields
+        if not self.preset.is_any_shops or "sku" in mapping.columns:
+            return None
+        if not (columns := candidates(names, fields)):
+            return None
+        rows = (it.values for it in self._records() if isinstance(it, TableRecord))
+        return choose_column(names, columns, islice(rows, LOOKED_AT))
+
+    def _with_choice(self, mapping: FeedMapping, choice: SkuChoice) -> FeedMapping:
+        """Name the column of the sku, and what its name chose as the group if no column is."""
+        names, fields = self._header.columns, self._columns.fields
+        named = {"sku": names[choice.column]}
+        if choice.is_group and fields.get("group_id") in (None, choice.column):
+            named["group_id"] = names[fields["sku"]]
+        return replace(mapping, columns={**mapping.columns, **named})
+
     def _currency_of_prices(self) -> str | None:
         """Return the currency that the name of the price's column says."""
         at = self._columns.fields.get("price")
@@ -123,11 +153,30 @@ class Table:
         is_plain_stock = field == "in_stock" and plain(name) == "instock"
         return not is_plain_stock and name not in self.preset.added
 
+    def _category_levels(self) -> CategoryLevels | None:
+        """Return the columns of any shop's table that are levels of its categories."""
+        if not self.preset.is_any_shops:
+            return None
+        fields, given = self._columns.fields, self._mapping.columns
+        return CategoryLevels.find(self._header.columns, fields, given)
+
+    def _with_categories(self, values: Sequence[Any], fields: dict[str, Any]) -> dict[str, Any]:
+        """Return fields with their category path split, or with the levels of the row."""
+        if self._levels and (path := self._levels.deepest_path(values)):
+            fields = {**fields, "article_type": path}
+        if self._has_category_paths:
+            fields = category_fields(self.preset, fields)
+        return self._levels.apply(values, fields) if self._levels else fields
+
     def _category_may_be_a_path(self) -> bool:
         """Tell whether the category is a column that we found by another name than our own."""
         at = self._columns.fields.get("article_type")
-        is_ours = at is None or plain(self._header.columns[at]) == "articletype"
-        return not is_ours and "article_type" not in self._mapping.columns
+        is_ours = at is not None and plain(self._header.columns[at]) == "articletype"
+        return (
+            (at is not None or self._levels is not None)
+            and not is_ours
+            and "article_type" not in self._mapping.columns
+        )
 
     def _templated_images(self, given: str | None, usual: str | None) -> TemplatedImages | None:
         """Return images by the operator's template, or by the usual one if no column names them."""
@@ -161,13 +210,27 @@ class Table:
     def describe(self) -> Description:
         """Return the platform, and which column is which of our fields."""
         names = self._header.columns
-        fields = {field: names[position] for field, position in self._columns.fields.items()}
+        places = {**self._columns.fields, **(self._levels.described() if self._levels else {})}
+        fields = {field: names[position] for field, position in places.items()}
         title = f"{self.preset.title} ({self.form})"
-        return Description(title, fields, list(self._columns.attributes))
+        return Description(
+            title,
+            fields,
+            list(self._columns.attributes),
+            is_any_shops=self.preset.is_any_shops,
+            sku_choice=self._sku_choice.why if self._sku_choice else None,
+        )
 
     def close(self) -> None:
         """Close the files."""
         self._files.close()
+
+    def _without_sku(self, cell: str | None) -> str:
+        """Say that a row has no sku, and in which column it was looked for if its name is odd."""
+        said = f" ({cell})" if cell else ""
+        column = self._header.columns[self._columns.fields["sku"]]
+        where = "" if plain(column) in ("sku", "id") else f" in the column {column!r}"
+        return f"the sku is empty{where}{said}"
 
     def _see_prices(self) -> None:
         for record in self._records():
@@ -233,8 +296,7 @@ class Table:
             sku, uri = fields.pop("sku"), fields.pop("image_uri", None)
             warnings += wrong
         if sku is None or sku in SHEET_ERRORS:
-            said = f" ({sku})" if sku else ""
-            return Reject(record.line, None, f"the sku is empty{said}")
+            return Reject(record.line, None, self._without_sku(sku))
         if sku in NO_VALUE:
             said = f"the sku is {sku!r}, which programs write where there is no value"
             warnings = (*warnings, said)
@@ -247,8 +309,8 @@ class Table:
             fields["in_stock"] = is_there
         if self._publication.columns:
             warnings += self._publication.apply(record.values, fields, warnings)
-        if self._has_category_paths:
-            fields = category_fields(self.preset, fields)
+        if self._levels or self._has_category_paths:
+            fields = self._with_categories(record.values, fields)
         image = None
         if self._templated:
             image, wrong_image = self._templated.find(record.values)
@@ -259,6 +321,6 @@ class Table:
             fields=fields,
             image=image,
             warnings=warnings,
-            is_checked=plain is not None,
+            is_checked=plain is not None and self._levels is None,
         )
         return row if self._templated else self._named.add_named(row, uri, record.values)

@@ -37,7 +37,7 @@ _SKUS: Final = ("sku", "productcodesku", "productsku", "customlabel", "productnu
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class VariantMarks:
     """How one platform marks the rows of variants."""
 
     name: str
@@ -62,7 +62,7 @@ class Rule:
 class _Rows:
     """Where the columns lie that matter here."""
 
-    rule: Rule
+    marks: VariantMarks
     at: dict[str, int]
     sku: int | None
     inherited: Sequence[int]
@@ -71,13 +71,13 @@ class _Rows:
     known: dict[str, TableRecord] = field(default_factory=dict)  # products by their id
 
     @classmethod
-    def find(cls, rule: Rule, columns: Sequence[str]) -> _Rows:
+    def find(cls, marks: VariantMarks, columns: Sequence[str]) -> _Rows:
         names = [plain(name) for name in columns[: -len(ADDED)]]
         at = {name: place for place, name in reversed(list(enumerate(names)))}
         stock, image = names_of("in_stock"), names_of("image_uri") | {"imageurlimport"}
         own = [it for it, name in enumerate(names) if name in stock or _is_own(name)]
         return cls(
-            rule=rule,
+            marks=marks,
             at=at,
             sku=next((at[name] for name in _SKUS if name in at), None),
             inherited=sorted(set(range(len(names))) - set(own)),
@@ -102,17 +102,17 @@ class _Rows:
         return "" if place is None else as_text(record.values[place])
 
     def _is_below(self, record: TableRecord) -> bool:
-        rule = self.rule
-        if rule.kind:
-            return self._text(record, rule.kind).lower() in (*rule.variants, *rule.parts)
-        return bool(rule.key) and not self._text(record, rule.key)
+        marks = self.marks
+        if marks.kind:
+            return self._text(record, marks.kind).lower() in (*marks.variants, *marks.parts)
+        return bool(marks.key) and not self._text(record, marks.key)
 
     def _products(self, rows: Sequence[TableRecord]) -> Iterator[TableRecord]:
         """Yield a product and its variants; a product without a sku gives way to them."""
         if not rows:
             return
         main, *below = rows
-        parts = [it for it in below if self._text(it, self.rule.kind).lower() in self.rule.parts]
+        parts = [it for it in below if self._text(it, self.marks.kind).lower() in self.marks.parts]
         variants = [it for it in below if it not in parts]
         images = [as_text(it.values[at]) for it in parts for at in self.images]
         named = self._sku(main)
@@ -127,9 +127,9 @@ class _Rows:
 
     def _parent_of(self, record: TableRecord) -> TableRecord | None:
         """Return the product above that a row names as its parent, and remember the row."""
-        if not self.rule.parent:
+        if not self.marks.parent:
             return None
-        if parent := self._text(record, self.rule.parent):
+        if parent := self._text(record, self.marks.parent):
             return self.known.get(parent)
         self.known[self._text(record, "id")] = record
         while len(self.known) > MOST_PARENTS:
@@ -143,9 +143,9 @@ class _Rows:
         images: Sequence[str],
         group: str | None,
     ) -> TableRecord:
-        values, pairs = list(record.values), self._text(record, self.rule.pairs)
+        values, pairs = list(record.values), self._text(record, self.marks.pairs)
         if parent is not None:
-            if self.rule.pairs and "=" in pairs and plain(self.rule.pairs) == "productname":
+            if self.marks.pairs and "=" in pairs and plain(self.marks.pairs) == "productname":
                 values[self.at["productname"]] = None  # options in place of a name
             for place in self.inherited:
                 values[place] = values[place] if as_text(values[place]) else parent.values[place]
@@ -187,7 +187,7 @@ def _is_own(name: str) -> bool:
 
 
 RULES: Final = (
-    Rule(
+    VariantMarks(
         name="wix",
         title="Wix's products",
         known_by=(("handleId", "fieldType", "productImageUrl"),),
@@ -195,13 +195,13 @@ RULES: Final = (
         variants=("variant",),
         group_is_named=True,
     ),
-    Rule(
+    VariantMarks(
         name="squarespace",
         title="Squarespace's products",
         known_by=(("Product ID [Non Editable]", "Variant ID [Non Editable]", "SKU"),),
         key="Product ID [Non Editable]",
     ),
-    Rule(
+    VariantMarks(
         name="bigcommerce",
         title="BigCommerce's product export",
         known_by=(("Item Type", "Product Name", "Product Code/SKU"),),
@@ -209,7 +209,7 @@ RULES: Final = (
         variants=("sku",),
         pairs="Product Name",
     ),
-    Rule(
+    VariantMarks(
         name="bigcommerce-v3",
         title="BigCommerce's product export",
         known_by=(("Item", "ID", "Name", "Type", "SKU", "Options"),),
@@ -218,7 +218,7 @@ RULES: Final = (
         parts=("image", "video"),
         pairs="Options",
     ),
-    Rule(
+    VariantMarks(
         name="ecwid",
         title="Ecwid's products",
         known_by=(("type", "product_internal_id", "product_sku"),),
@@ -226,7 +226,7 @@ RULES: Final = (
         variants=("product_variation",),
         parts=("product_option", "product_file"),
     ),
-    Rule(
+    VariantMarks(
         name="ebay",
         title="eBay's listings",
         known_by=(("CustomLabel", "Title", "Relationship", "RelationshipDetails"),),
@@ -234,7 +234,7 @@ RULES: Final = (
         variants=("variation",),
         pairs="RelationshipDetails",
     ),
-    Rule(
+    VariantMarks(
         name="shopware",
         title="Shopware's products",
         known_by=(("id", "product_number", "parent_id", "name"),),

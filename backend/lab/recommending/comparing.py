@@ -19,7 +19,7 @@ from backend.events.record import NewEvent
 from backend.lab.evaluation.splits import draw
 from backend.lab.recommending import splits_of_events
 from backend.lab.recommending.contenders import contenders, visitor
-from backend.lab.recommending.judging import ListJudge, ListScore
+from backend.lab.recommending.list_scores import ListJudge, ListScore
 from backend.lab.recommending.splits_of_events import Future, Person, Predicted
 from backend.lab.recommending.trial import Trial, trial_of
 from backend.lab.types import Watch

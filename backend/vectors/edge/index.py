@@ -25,7 +25,13 @@ from backend.filters.check import check_facet
 from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector, VectorIndex
 from backend.vectors.edge.copy import scroll_claims
 from backend.vectors.edge.passing_points import PassingPoints
-from backend.vectors.edge.post_filter import Points, Wanted, fallback, passing_of, post_filtered
+from backend.vectors.edge.post_filter import (
+    EngineQuery,
+    Points,
+    fallback,
+    passing_of,
+    post_filtered,
+)
 from backend.vectors.edge.queries import EDGE_FILTERS, search_params
 from backend.vectors.edge.shard import ShardOptions, engine_points
 from backend.vectors.edge.shard_filters import ShardFilters
@@ -222,7 +228,7 @@ class EdgeIndex(VectorIndex):
         mode = mode or self.search_mode(where)
         passing = self._filters.of(where, exclude)
         if mode is SearchMode.ACORN and passing is not None:
-            wanted = Wanted(query, limit, score_threshold, payloads)
+            wanted = EngineQuery(query, limit, score_threshold, payloads)
             found, mode = self._post_filter(passing, wanted, where, exclude)
             if found is not None:
                 return as_hits(found, payloads=payloads)
@@ -237,7 +243,7 @@ class EdgeIndex(VectorIndex):
         return as_hits(self.store.query(request), payloads=payloads)
 
     def _post_filter(
-        self, passing: qe.Filter, wanted: Wanted, where: Where | None, exclude: Sequence[int]
+        self, passing: qe.Filter, wanted: EngineQuery, where: Where | None, exclude: Sequence[int]
     ) -> tuple[Points | None, SearchMode]:
         """Try a walk without the filter; return what it found, and what to do if that is None."""
 

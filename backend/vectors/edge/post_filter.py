@@ -37,7 +37,7 @@ MOST_WALKED: Final = 2000
 Points: TypeAlias = list[qe.ScoredPoint]
 
 
-class Wanted(NamedTuple):
+class EngineQuery(NamedTuple):
     """What is asked of the engine, apart from the filter."""
 
     query: Any
@@ -70,7 +70,7 @@ def walk_length(limit: int, share: float) -> int:
 def post_filtered(
     ask: Callable[[qe.QueryRequest], Points],
     keep: Callable[[Points], Points],
-    wanted: Wanted,
+    wanted: EngineQuery,
     *,
     share: float,
     most: int,
@@ -94,7 +94,7 @@ def post_filtered(
     return None
 
 
-def _walk(wanted: Wanted, count: int) -> qe.QueryRequest:
+def _walk(wanted: EngineQuery, count: int) -> qe.QueryRequest:
     """Ask for the nearest points; with int8 as every search of a graph does."""
     return qe.QueryRequest(
         query=wanted.query,
@@ -107,7 +107,7 @@ def _walk(wanted: Wanted, count: int) -> qe.QueryRequest:
     )
 
 
-def passing_of(wanted: Wanted, passing: qe.Filter, ids: set[Any]) -> qe.QueryRequest:
+def passing_of(wanted: EngineQuery, passing: qe.Filter, ids: set[Any]) -> qe.QueryRequest:
     """Ask which of some points pass, compared by their whole vectors."""
     these = qe.HasIdCondition(ids)
     return qe.QueryRequest(

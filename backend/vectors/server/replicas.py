@@ -83,7 +83,7 @@ def compare_replicas(
     for _ in range(LOOKS):
         if report.different:
             sleep(PAUSE_SECONDS)
-            report.different = _still_different(indexes, list(report.different))
+            report.different = still_different(indexes, list(report.different))
     report.inactive = _inactive(nodes, collection)
     return report
 
@@ -107,7 +107,8 @@ def _labelled(indexes: Indexes) -> list[Iterator[tuple[int, int, str]]]:
     return [label(name, index) for name, index in indexes.items()]
 
 
-def _still_different(indexes: Indexes, ids: list[int]) -> dict[int, Kind]:
+def still_different(indexes: Indexes, ids: list[int]) -> dict[int, Kind]:
+    """Read the points of these ids once more, whole; return what differs between nodes."""
     found: dict[int, Kind] = {}
     for start in range(0, len(ids), _PAGE):
         page = ids[start : start + _PAGE]

@@ -74,7 +74,7 @@ def draw_map(session: Session, generation: Generation) -> LatentMap | None:
     ).all()
     if len(rows) < 3:
         return None
-    places, explained = _project(np.stack([unpack(row.vector) for row in rows]))
+    places, explained = project(np.stack([unpack(row.vector) for row in rows]))
     names = _categories([row.article_type or "none" for row in rows])
     index = {name: number for number, (name, _) in enumerate(names)}
     points = [
@@ -97,19 +97,19 @@ def _categories(found: list[str]) -> list[tuple[str, int]]:
     return [*shown, (OTHER, rest)] if rest else shown
 
 
-def _project(
+def project(
     vectors: npt.NDArray[np.float32],
 ) -> tuple[npt.NDArray[np.int64], float]:
     """Return places (n, 2) below SIDE by the first two principal axes, and what these explain."""
     centred = vectors - vectors.mean(axis=0)
-    flat = centred @ _first_axes(centred)
+    flat = centred @ first_axes(centred)
     low, high = flat.min(axis=0), flat.max(axis=0)
     scaled = (flat - low) / np.maximum(high - low, 1e-9) * (SIDE - 20) + 10
     explained = float((flat**2).sum() / max(float((centred**2).sum()), 1e-12))
     return scaled.astype(np.int64), explained
 
 
-def _first_axes(centred: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def first_axes(centred: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the first two principal axes as columns, by subspace iteration.
 
     A whole decomposition of 512 dimensions keeps all processors busy, for seconds where they are

@@ -16,6 +16,10 @@ Every error of the API is an `application/problem+json` document with a `code`.
 code that it does not know by its status.
 
 """
+WITHOUT_STATUS: Final = (
+    "No request is answered with these: a command ends with exit code 1, or a job has the code in "
+    "its `error`."
+)
 ADVICE: Final = {
     409: "The request does not fit the present state; read the state first.",
     422: "The request is wrong as it is. Sending it again does not help.",
@@ -36,11 +40,13 @@ def page(document: dict[str, Any]) -> str:
     return HEAD + "\n".join([*sections, table])
 
 
-def _section(status: int, codes: list[ProblemCode], document: dict[str, Any]) -> str:
+def _section(status: int | None, codes: list[ProblemCode], document: dict[str, Any]) -> str:
     rows = "\n".join(f"| `{it.code}` | {it.meaning} |" for it in codes)
+    table = f"| code | meaning |\n|---|---|\n{rows}\n"
+    if status is None:
+        return f"## Of commands and jobs\n\n{WITHOUT_STATUS}\n\n{table}"
     named = _operations(document, status)
-    text = f"## {status} {HTTPStatus(status).phrase}\n\n{ADVICE.get(status, '')}\n\n"
-    text += f"| code | meaning |\n|---|---|\n{rows}\n"
+    text = f"## {status} {HTTPStatus(status).phrase}\n\n{ADVICE.get(status, '')}\n\n{table}"
     if not named:
         return text
     links = ", ".join(f"[{it}](operations.md#{it.lower()})" for it in named)

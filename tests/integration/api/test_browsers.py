@@ -153,6 +153,21 @@ def test_a_page_may_send_a_key_where_its_origin_is_allowed(
     assert without.headers["Access-Control-Allow-Origin"] == SHOP, "or the page could not read why"
 
 
+def test_a_page_may_send_and_read_the_headers_of_this_api(shop: Shop) -> None:
+    allowing = app_with(shop.services, cors_origins=(SHOP,)).test_client()
+    sent = "idempotency-key, if-match, if-none-match, x-api-key, x-request-id"
+    told = allowing.options(
+        "/v1/products/1", headers=PREFLIGHT | {"Access-Control-Request-Headers": sent}
+    )
+    assert told.headers["Access-Control-Allow-Headers"].lower() == sent
+    page = {"Origin": SHOP, "Idempotency-Key": "k"}
+    for _ in range(2):
+        answered = allowing.put("/v1/products/1", json={}, headers=page)
+    assert answered.headers["Idempotency-Replayed"] == "true"
+    readable = set(answered.headers["Access-Control-Expose-Headers"].split(", "))
+    assert {"ETag", "Idempotency-Replayed", "RateLimit", "Retry-After", "Location"} <= readable
+
+
 def test_without_the_setting_no_page_is_told_that_it_may_ask(
     client: FlaskClient, locked: FlaskClient
 ) -> None:

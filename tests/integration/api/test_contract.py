@@ -153,7 +153,7 @@ def test_every_problem_has_an_example(client: FlaskClient) -> None:
     for response in components["responses"].values():
         examples = response["content"]["application/problem+json"]["examples"]
         shown |= {code: it["value"] for code, it in examples.items()}
-    assert shown.keys() == {it.code for it in all_codes()}
+    assert shown.keys() == {it.code for it in all_codes() if it.status is not None}
     for problem in shown.values():
         jsonschema.validate(problem, {**components["schemas"]["Problem"], "components": components})
 

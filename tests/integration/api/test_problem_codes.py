@@ -15,7 +15,7 @@ from support.shop import Shop
 from werkzeug import exceptions
 
 import backend
-from backend.api.problem_codes import FAULTS, HTTP, all_codes
+from backend.api.problem_codes import FAULTS, HTTP, OF_COMMANDS, all_codes
 from backend.api.problems import MOST_FAULTS, to_request_error
 from backend.catalogue.save_products import save
 from backend.database.models import Product
@@ -60,9 +60,23 @@ def test_every_status_that_werkzeug_raises_has_a_code_of_its_own() -> None:
     assert raised - unlikely <= set(HTTP)
 
 
+def test_codes_that_only_commands_and_jobs_end_with_have_no_status() -> None:
+    without = {code for code, status in LISTED.items() if status is None}
+    assert without == {
+        "not-evaluable",
+        "not-trainable",
+        "unreadable-catalogue",
+        "unusable-backup",
+        "would-overwrite",
+    }
+    in_views = [*ROOT.glob("api/**/*.py"), *ROOT.glob("search/*.py"), *ROOT.glob("serving/*.py")]
+    raised = "\n".join(path.read_text() for path in in_views if path.name != "problem_codes.py")
+    assert not [it.__name__ for it in OF_COMMANDS if f"raise {it.__name__}" in raised]
+
+
 def tables_of_codes() -> str:
     """Return the tables of docs/errors.md."""
-    codes = [f"| `{it.code}` | {it.status} | {it.meaning} |" for it in all_codes()]
+    codes = [f"| `{it.code}` | {it.status or 'none'} | {it.meaning} |" for it in all_codes()]
     faults = [f"| `{code}` | {meaning} |" for code, meaning in FAULTS.items()]
     return "\n".join(
         [
@@ -85,7 +99,9 @@ def test_the_description_lists_the_same_codes(client: FlaskClient) -> None:
     code = schemas["ProblemCode"]
     assert code["enum"] == [it.code for it in all_codes()]
     assert all(
-        f"`{it.code}` ({it.status}): {it.meaning}" in code["description"] for it in all_codes()
+        f"`{it.code}` ({it.status or 'only of commands and jobs'}): {it.meaning}"
+        in code["description"]
+        for it in all_codes()
     )
     assert schemas["FaultCode"]["enum"] == list(FAULTS)
 

@@ -171,6 +171,22 @@ def test_an_unknown_parameter_is_422_and_names_the_allowed_ones(client: FlaskCli
         assert name in fault["detail"]
 
 
+def test_a_parameter_that_is_not_utf8_is_422_and_compared_with_nothing(client: FlaskClient) -> None:
+    refused = client.get("/v1/products?brand_not=K%F6ln&gender=K%C3%B6ln&q=%FC")
+    assert (refused.status_code, refused.content_type) == (422, PROBLEM)
+    faults = [(it["parameter"], it["detail"]) for it in refused.json["errors"]]
+    assert faults == [("brand_not", "is not UTF-8"), ("q", "is not UTF-8")]
+
+
+@pytest.mark.parametrize("content_type", [None, "application/x-www-form-urlencoded"])
+def test_json_that_is_not_declared_is_told_from_an_image(
+    client: FlaskClient, content_type: str | None
+) -> None:
+    refused = client.post("/v1/similar", data=' {"sku": "1"}', content_type=content_type)
+    assert (refused.status_code, refused.json["code"]) == (415, "not-an-image")
+    assert "Content-Type: application/json" in refused.json["detail"]
+
+
 def test_a_name_that_is_not_known_is_answered_with_the_nearest_one(client: FlaskClient) -> None:
     asked = client.get("/v1/products?base_color=red&pagesize=2").json
     stored = client.put("/v1/products/1", json={"name": "Shirt"}).json

@@ -22,7 +22,7 @@ from backend.api import problems
 from backend.api.rate_limits import RateLimits
 from backend.api.scopes import PUBLIC, requires_scope
 from backend.errors import ConfigurationError, InvalidKey
-from backend.metrics.instruments import UNSHARED
+from backend.metrics.instruments import REGISTRY
 from backend.settings import Settings, read_settings
 
 READ, INGEST, _ = Scope
@@ -214,7 +214,8 @@ def test_the_processes_of_one_installation_count_together_while_redis_answers(
 
 
 def unshared(decision: str) -> float:
-    return UNSHARED.labels(decision)._value.get()
+    name = "lookalike_rate_limit_unshared_total"
+    return REGISTRY.get_sample_value(name, {"decision": decision}) or 0.0
 
 
 @pytest.mark.parametrize(("decision", "status"), [("open", 200), ("closed", 503)])

@@ -65,14 +65,14 @@ def test_a_list_takes_six_statements_and_a_search_for_each_taste(
     act(colours, ("view", "red-1"), ("cart", "red-2"), ("view", "blue-1"), user="ann")
     path = "/v1/users/ann/recommendations?limit=2"
     colours.client.get(path)  # some is read once only
-    recommender, searches = colours.services.recommender, list[Any]()
-    index_of = recommender._index_of
+    searches: list[Any] = []
+    nearest = colours.index.nearest
 
-    def noted(generation: Any) -> Any:
-        searches.append(generation)
-        return index_of(generation)
+    def noted(*arguments: Any, **options: Any) -> Any:
+        searches.append(arguments)
+        return nearest(*arguments, **options)
 
-    monkeypatch.setattr(recommender, "_index_of", noted)
+    monkeypatch.setattr(colours.index, "nearest", noted)
     with traced(colours.db) as told:
         answer = colours.client.get(path).json
     assert len(answer["items"]) == 2

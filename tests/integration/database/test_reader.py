@@ -143,12 +143,20 @@ def test_a_file_that_is_read_as_memory_shows_each_commit_also_where_it_shrinks(
 
 
 def test_a_database_that_is_closed_closes_what_it_keeps_and_later_what_was_in_use(
-    db: Database,
+    db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert db.kept is not None
+    taken: list[Any] = []
+    take = db.kept.take
+
+    def noted() -> Any:
+        taken.append(take())
+        return taken[-1]
+
+    monkeypatch.setattr(db.kept, "take", noted)
     with db.query() as reader:
         reader.rows(COUNT)
-        [used] = [reader._connection]
+        [used] = taken
         with db.query() as other:
             other.rows(COUNT)
         [free] = db.kept.free
@@ -175,7 +183,8 @@ def test_a_select_that_fails_leaves_no_old_state_behind(db: Database) -> None:
     db.write(lambda session: session.add(Product(sku="new")))
     with db.query() as reader:
         assert reader.rows(COUNT)[0].many == 4
-        assert reader._connection is kept
+        assert not db.kept.free
+    assert list(db.kept.free) == [kept]
 
 
 def test_what_the_database_refuses_is_sqlalchemys_error(any_db: Database) -> None:

@@ -193,6 +193,7 @@ def test_without_fix_drift_is_only_told(shop: Shop) -> None:
     drift = reconcile(shop)
     assert drift.summary() == {
         "checked": 3,
+        "waiting": 0,
         "compared": 1,
         "drift": 3,
         "missing": 1,

@@ -16,8 +16,9 @@ from support.rows import entry
 from support.servers import wait_for
 from support.shop import QUICK, Shop, four_products
 
-from backend import jobs, queue
+from backend import indexing, jobs, queue
 from backend.catalogue.products import ImageRef
+from backend.cli.indexing import print_drift
 from backend.database.models import IndexEntry, Job, utcnow
 from backend.errors import IndexUnavailable
 from backend.jobs import DONE, QUEUED, RUNNING
@@ -49,6 +50,35 @@ def shop(settings: Settings, template: Path) -> Iterator[Shop]:
 def test_a_sound_index_is_left_alone(shop: Shop) -> None:
     found = shop.run("verify", fix=True)
     assert (found["checked"], found["drift"], found["fixed"]) == (4, 0, True)
+
+
+def test_what_waits_to_be_written_is_counted_and_said_to_be_not_compared(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a restore all products wait, and none of them can differ."""
+    again = dict.fromkeys((2, 3, 4), 0)
+    shop.db.write(lambda session: queue.request_again(session, shop.generation.id, again))
+    indexes = shop.services.indexes
+    found = indexing.verify.verify(
+        shop.db,
+        [shop.generation],
+        index_of=indexes.of,
+        close_index=indexes.close,
+        fix=False,
+        full=True,
+        report=lambda _done, _total: None,
+    )
+    assert (found["checked"], found["waiting"], found["compared"], found["drift"]) == (4, 3, 1, 0)
+    print_drift(found)
+    said = capsys.readouterr().out
+    assert "1 vectors compared, 0 differences; 3 products wait" in " ".join(said.split())
+    assert "Run it again" in said
+    shop.work()
+    found = shop.run("verify", full=True)
+    assert (found["waiting"], found["compared"]) == (0, 4)
+    capsys.readouterr()
+    print_drift(dict(found))
+    assert "wait" not in capsys.readouterr().out
 
 
 def test_an_index_whose_folder_was_deleted_is_filled_again_without_one_image(shop: Shop) -> None:

@@ -35,7 +35,7 @@ from backend.events.record import NewEvent
 from backend.lab.recommending import splits_of_events
 from backend.lab.recommending.comparing import Comparison, GroupScores, Options, compare
 from backend.lab.recommending.contenders import OURS
-from backend.lab.recommending.judging import ListJudge, ListScore
+from backend.lab.recommending.list_scores import ListJudge, ListScore
 from backend.lab.recommending.trial import trial_of
 from backend.settings import Settings
 

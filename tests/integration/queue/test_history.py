@@ -14,6 +14,7 @@ from backend.queue import history
 from backend.queue.counting import Counted
 from backend.queue.history import QueueMinute
 from backend.queue.progress import Progress
+from backend.worker.loop import Worker
 
 BUSY = Progress(
     products=9,
@@ -54,13 +55,14 @@ def test_a_sample_counts_the_active_generation_once_a_minute(db: Database) -> No
     assert first.oldest_seconds > 3600
 
 
-def test_a_worker_samples_its_queue(shop: Shop) -> None:
+def test_a_worker_samples_its_queue_at_its_start_and_not_again_within_a_minute(shop: Shop) -> None:
     shop.put("red", "red")
     shop.work()
     shop.execute(delete(QueueSample))
-    shop.worker.maintenance._sampled_at = float("-inf")
     shop.worker.work_once()
+    with shop.db.read() as session:
+        assert not history.recorded(session)
+    Worker(shop.services).work_once()
     with shop.db.read() as session:
         [sample] = history.recorded(session)
     assert (sample.waiting, sample.indexed) == (0, 1)
-    assert shop.worker.maintenance._sampled_at > 0

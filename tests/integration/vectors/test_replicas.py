@@ -107,14 +107,14 @@ def test_a_point_that_is_written_while_it_is_compared_does_not_count(
     [name] = [it.name for it in wires[0].local.get_collections().collections]
     wires[1].local.set_payload(name, {"price": 7.5}, points=[2])
     looks: list[list[int]] = []
-    look_again = replicas._still_different
+    look_again = replicas.still_different
 
     def look_after_a_write(indexes: replicas.Indexes, ids: list[int]) -> dict[int, replicas.Kind]:
         looks.append(ids)
         wires[0].local.set_payload(name, {"price": 7.5}, points=[2])
         return look_again(indexes, ids)
 
-    monkeypatch.setattr(replicas, "_still_different", look_after_a_write)
+    monkeypatch.setattr(replicas, "still_different", look_after_a_write)
     assert verify(0)["different"] == 0
     assert looks == [[2]]
 

@@ -61,7 +61,7 @@ def calm(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """A shop of its own, to which nothing has happened, on a disk with enough space."""
     disk = Disk(store="database", free_bytes=800_000, capacity_bytes=1_000_000)
     monkeypatch.setattr(overview, "look_at_disks", lambda _settings: [disk])
-    logs._recent.clear()
+    logs.RECENT.clear()
     with Shop(settings, retry_seconds=0, image_hosts=("images.example",)) as shop:
         yield shop
 

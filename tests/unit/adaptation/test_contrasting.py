@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from backend.adaptation.contrasting import Pairs, _gradients, _same, sharpen
+from backend.adaptation.contrasting import DescribedImages, gradients, same_texts, sharpen
 from backend.embedders import FloatArray
 
 KINDS, EACH = 4, 60
@@ -29,10 +29,10 @@ def test_gradients_are_those_of_the_loss() -> None:
     random = np.random.default_rng(0)
     inputs, images = random.normal(size=(2, 6, 4)) / 2
     layer = random.normal(size=(4, 4))
-    same = _same(["a", "b", "a", "c", "d", "d"])
+    same = same_texts(["a", "b", "a", "c", "d", "d"])
     factor = np.float32(3)
     given = inputs.astype(np.float32), images.astype(np.float32)
-    of_layer, of_sharpness = _gradients(*given, same, layer.astype(np.float32), factor)
+    of_layer, of_sharpness = gradients(*given, same, layer.astype(np.float32), factor)
     for place in ((0, 0), (1, 3), (3, 2)):
         moved = np.zeros_like(layer)
         moved[place] = 1e-4
@@ -42,14 +42,14 @@ def test_gradients_are_those_of_the_loss() -> None:
     assert of_sharpness[0] == pytest.approx((by_factor[0] - by_factor[1]) / 2e-4, abs=1e-5)
 
 
-def pairs() -> Pairs:
+def pairs() -> DescribedImages:
     """Products of four loud kinds; what tells those of one kind apart is quiet."""
     random = np.random.default_rng(0)
     loud, quiet = random.normal(size=(KINDS, SIZE)), random.normal(0, 0.15, (EACH, SIZE))
     rows = np.arange(KINDS * EACH)
     vectors = loud[rows % KINDS] + quiet[rows // KINDS] + random.normal(0, 0.05, (len(rows), SIZE))
     names = [f"{row % KINDS} {row // KINDS}" for row in rows]
-    return Pairs(
+    return DescribedImages(
         vectors=(vectors - vectors.mean(axis=0)).astype(np.float32),
         kinds=[names, [name.split()[0] + " -1" for name in names]],
         inputs=numbers_of,
@@ -66,7 +66,7 @@ def numbers_of(texts: Sequence[str]) -> FloatArray:
     return found - np.float32(2 / INPUTS)
 
 
-def recall(shop: Pairs, slopes: FloatArray) -> float:
+def recall(shop: DescribedImages, slopes: FloatArray) -> float:
     scores = shop.inputs([str(name) for name in shop.kinds[0]]) @ slopes @ shop.vectors.T
     return float((scores.argmax(axis=1) == np.arange(len(scores))).mean())
 

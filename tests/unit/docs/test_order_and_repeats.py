@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 from support.places import ROOT
 
+CLASS = re.compile(r"^class ([A-Z]\w*)", re.MULTILINE)
 CELL = re.compile(r"^\| ([^|]+) \|", re.MULTILINE)
 ENTRY = re.compile(r"^## (\d+)\. (.+)$", re.MULTILINE)
 LISTED = re.compile(r"^- \[(\d+)\. ([^\]]+)\]\(#([^)]+)\)$", re.MULTILINE)
@@ -40,6 +41,31 @@ def test_every_subject_of_the_code_stands_in_the_map() -> None:
     modules = {path.name for path in (ROOT / "backend").glob("*.py")} - {"__init__.py"}
     assert not [name for name in folders if f"`backend/{name}/`" not in table]
     assert not [name for name in modules if name not in table]
+
+
+def test_a_file_name_occurs_three_times_only_for_a_resource_of_api_and_command_line() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in (ROOT / "backend").rglob("*.py"):
+        folder = path.parent.relative_to(ROOT / "backend").as_posix()
+        if not folder.startswith("database/models") and path.name != "__init__.py":
+            places[path.name].append(folder)
+    many = {name: folders for name, folders in places.items() if len(folders) > 2}
+    assert "similar.py" in many
+    assert not {
+        name: folders
+        for name, folders in many.items()
+        if len(folders) > 3 or "cli" not in folders or not {"api", "api/schemas"} & {*folders}
+    }
+
+
+def test_a_class_of_a_module_has_a_name_of_its_own_but_for_what_clients_see() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in (ROOT / "backend").rglob("*.py"):
+        if "schemas" not in path.parts:
+            for name in CLASS.findall(path.read_text()):
+                places[name].append(path.name)
+    assert len(places) > 500
+    assert not {name: files for name, files in places.items() if len(files) > 1}
 
 
 def test_decisions_stand_in_the_order_of_their_numbers_and_all_are_listed() -> None:
