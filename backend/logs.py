@@ -126,8 +126,9 @@ class LineLogger:
 class Repeats:
     """Logs an error once, then at most once a minute, with the number of times. Thread-safe."""
 
-    def __init__(self, log: Any, *, seconds: float = REPEAT_SECONDS) -> None:
+    def __init__(self, log: Any, *, seconds: float = REPEAT_SECONDS, level: str = "error") -> None:
         self._log = log
+        self._level = level
         self._seconds = seconds
         self._lock = threading.Lock()
         self._seen: dict[tuple[object, ...], tuple[float, int]] = {}  # (logged when, since then)
@@ -142,9 +143,9 @@ class Repeats:
             is_time = now - logged >= self._seconds
             self._seen[key] = (now, 0) if is_time else (logged, times + 1)
         if is_time and times:
-            self._log.error(event, times_since=times + 1, **fields)
-        elif is_time:
-            self._log.error(event, **fields)
+            fields["times_since"] = times + 1
+        if is_time:
+            getattr(self._log, self._level)(event, **fields)
 
 
 def configure(level: str) -> None:

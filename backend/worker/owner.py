@@ -24,6 +24,7 @@ from backend.images.box import Box
 from backend.metrics.snapshots import Publisher
 from backend.search.query_image import EmbeddedQuery
 from backend.vectors.edge import remote_index
+from backend.worker.first_lists import FirstListsThread
 from backend.worker.loop import Worker
 from backend.worker.threads import ArrivalThread, FirstQueryThread, WorkerThread
 
@@ -131,7 +132,11 @@ class OwnerProcess:
         return self._services.arrival.problem or self._thread.problem()
 
     def _prepare_queries(self) -> None:
-        """Have an image embedded ahead of the first shopper's, where this process embeds them."""
+        """Do what the first queries would wait for: the first lists, and the first image.
+
+        An image is embedded only where this process embeds those of shoppers.
+        """
+        FirstListsThread(self._services.db, self._services.similar).start()
         if self._services.query_encoder is self._services.local_encoder:
             FirstQueryThread(self._services.db, self._services.query_encoder).start()
 

@@ -42,6 +42,8 @@ def levels(folder: Path, cell: str) -> list[str]:
         "Sale/Winter/Boots;Root Catalog/Men/Shoes/Boots",
         "Sale > Boots | Men > Shoes > Boots",
         "Sale > Boots\nMen > Shoes > Boots",
+        "Men > Shoes > Boots | Sale",
+        "Men > Shoes > Boots;",
     ],
 )
 def test_a_path_is_split_whatever_divides_it(tmp_path: Path, cell: str) -> None:
