@@ -73,13 +73,13 @@ def align(
     start = _empty(named, words, rarity)
     vectors = named.vectors - named.vectors[rows].mean(axis=0)
     texts = _moments(start, sentences, named, vectors, rows)
-    slopes = _slopes(texts, vectors[rows], sentence_inputs=len(texts.mean) - len(words))
+    first = _slopes(texts, vectors[rows], sentence_inputs=len(texts.mean) - len(words))
     described = DescribedImages(
         vectors=vectors[rows],
         kinds=[[kind[row] for row in rows] for kind in (named.names, *named.labels)],
         inputs=lambda asked: (_join(start, sentences, asked) - texts.mean).astype(np.float32),
     )
-    slopes = sharpen(described, slopes.astype(np.float32), heartbeat=heartbeat)
+    slopes = sharpen(described, first.astype(np.float32), heartbeat=heartbeat)
     return _replace_layers(start, slopes, texts.mean.astype(np.float32))
 
 
