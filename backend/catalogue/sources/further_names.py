@@ -57,7 +57,8 @@ _NAMES: Final = {
     "السعر, מחיר, verð, default_price, current_price, final_price, search_price, store_price, "
     "pricing, price_range_v2, netpr, brutto_vk, vk_preis_brutto, vkp, vkp_brutto, "
     "verkaufspreis_brutto, prijs_incl_btw, prijs_inclusief_btw, precio_iva_incluido, "
-    "pvp_iva_incluido, prezzo_iva_inclusa, pris_inkl_moms, pris_ink_moms, cena_z_dph",
+    "pvp_iva_incluido, prezzo_iva_inclusa, pris_inkl_moms, pris_ink_moms, cena_z_dph, "
+    "prices",
     "currency": "price_currency, currency_id, currency_iso, währung, waehrung, waers, devise, "
     "moneda, valuta, waluta, měna, валюта",
     "base_colour": "color_name, colour_name, colour_group_name, color_group_name, farbe, "
@@ -91,7 +92,8 @@ _NAMES: Final = {
     "الصورة, תמונה, imgs, pictures, gallery, image_list, image_gallery, mime_info, "
     "merchant_image_url, aw_image_url, media_main_image_url, thumbnail, thumbnail_url, "
     "商品画像url, صورة_المنتج, image_big, image_1920, primary_image, "
-    "primary_image_url, featured_image, media_content, media_thumbnail, enclosure",
+    "primary_image_url, featured_image, media_content, media_thumbnail, enclosure, "
+    "product_thumbnail",
     "in_stock": "stock_level, current_stock_level, current_stock, stock_qty, inventory, "
     "available, available_quantity, qty_available, bestand, lagerbestand, lager, lagermenge, "
     "verfügbarkeit, verfuegbarkeit, lieferbarkeit, disponibilité, quantité, disponibilidad, "
@@ -121,3 +123,11 @@ _NAMES: Final = {
 FURTHER_NAMES: Final[Mapping[str, Sequence[str]]] = {
     field: [name.strip() for name in names.split(",")] for field, names in _NAMES.items()
 }
+REDUCED_PRICES: Final = (
+    *("sale_price", "special_price", "now_price", "offer_price", "discount_price", "promo_price"),
+    *("discounted_price", "reduced_price", "aktionspreis", "angebotspreis", "sonderpreis"),
+    *("prix_promo", "prix_promotionnel", "prix_remisé", "precio_oferta", "precio_rebajado"),
+    *("prezzo_scontato", "prezzo_promozionale", "aanbiedingsprijs", "actieprijs", "kampanjpris"),
+    *("cena_promocyjna", "akční_cena", "preço_promocional", "セール価格", "促销价"),
+)
+"""Names of prices that are the price only where a table has no other."""

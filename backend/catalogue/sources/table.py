@@ -10,7 +10,7 @@ from typing import Any, Final
 from backend.catalogue.sources.bare_names import columns_by_bare_names
 from backend.catalogue.sources.categories import category_fields
 from backend.catalogue.sources.category_levels import CategoryLevels
-from backend.catalogue.sources.column_names import match, names_a_sku, plain
+from backend.catalogue.sources.column_names import match, names_a_sku, plain, with_reduced_price
 from backend.catalogue.sources.columns import Columns
 from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_header import HEADER_LINES, read_header
@@ -110,6 +110,8 @@ class Table:
             numeric=mapping.numeric,
             is_any_shops=is_any_shops,
         )
+        if is_any_shops:
+            columns = with_reduced_price(names, columns)
         could_be = further_columns(names, columns.fields.get("image_uri"))
         more = [at for at in could_be if at not in columns.fields.values()]
         of_file = len(names) - len(self.preset.added)
