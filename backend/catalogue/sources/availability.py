@@ -104,7 +104,8 @@ _BESIDE_A_NUMBER: Final = """
     envío en h, dostawa w h, wysyłka w h, wysyłka w dni, levertijd dagen, leveranstid dagar,
     leveringstid dage, παράδοση σε έως ημέρες, παράδοση έως ημέρες, tilbage, kvar, restano,
     ostatnie sztuki,
-    lieferbar innerhalb tagen, lieferbar innerhalb von tagen, innerhalb tagen, last, pieces left, left in stock,
+    lieferbar innerhalb tagen, lieferbar innerhalb von tagen, innerhalb tagen, last,
+    pieces left, left in stock,
     disponible sous jours, livraison sous jours, expédié sous h, sous h, sklad
 """
 _SIGNS: Final = {

@@ -78,8 +78,7 @@ class Workbook(Table):
             names = ", ".join(map(repr, self._others[:5]))
             text = (
                 f"only the sheet {self._sheet!r} is read; those that hold skus too are not "
-                f"({names}): put "
-                "all rows into one sheet, or save each one as a file of its own"
+                f"({names}): put all rows into one sheet, or save each one as a file of its own"
             )
             said.append(RowWarning(WarningKind.OTHER, text))
         return said
