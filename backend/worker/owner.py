@@ -172,9 +172,15 @@ def _wait_for_end(master: socket.socket) -> None:
         heard, _, _ = select.select([master], [], [], BEAT_SECONDS)
         if not heard:
             continue
-        with suppress(BlockingIOError):
-            try:
-                if not master.recv(64):
-                    return
-            except ConnectionError:
-                return
+        if _is_closed(master):
+            return
+
+
+def _is_closed(master: socket.socket) -> bool:
+    """Tell whether the master has shut its end down or died; what it has sent is thrown away."""
+    try:
+        return not master.recv(64)
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True

@@ -174,7 +174,9 @@ def test_together_answers_for_a_product_without_a_vector(colours: Shop) -> None:
     assert colours.client.get("/v1/products/none/together").status_code == 404
 
 
-def test_trending_and_new(colours: Shop) -> None:
+def test_lists_of_trending_and_new_products_obey_filters_and_leave_out_what_was_removed(
+    colours: Shop,
+) -> None:
     act(colours, ("view", "blue-1"), ("purchase", "red-1"), user="ann")
     assert colours.skus("/v1/trending") == ["red-1", "blue-1"]
     assert colours.skus("/v1/trending", article_type="Jeans") == ["blue-1"]
