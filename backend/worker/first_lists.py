@@ -65,9 +65,14 @@ class FirstListsThread:
 
 
 def some_skus(db: Database) -> list[str]:
-    """Return up to LISTS products whose ids are evenly spaced."""
+    """Return up to LISTS products whose ids are about evenly spaced."""
     with db.read() as session:
-        last = session.scalar(select(func.max(Product.id))) or 0
-        ids = range(1, last + 1, max(1, last // LISTS))
-        named = select(Product.sku).where(Product.id.in_(ids), Product.removed_at.is_(None))
-        return list(session.scalars(named.limit(LISTS)))
+        first = session.scalar(select(func.min(Product.id)))
+        last = session.scalar(select(func.max(Product.id)))
+        if first is None or last is None:
+            return []
+        found: dict[str, None] = {}
+        for start in range(first, last + 1, -(-(last + 1 - first) // LISTS)):
+            following = select(Product.sku).where(Product.id >= start, Product.removed_at.is_(None))
+            found |= dict.fromkeys(session.scalars(following.order_by(Product.id).limit(1)))
+        return list(found)
