@@ -17,6 +17,7 @@ from backend.metrics.snapshots import Publisher
 from backend.settings import Settings
 from backend.vectors.edge.owner import Owner
 from backend.web import register_web
+from backend.worker.first_lists import FirstListsThread
 from backend.worker.loop import Worker
 from backend.worker.owner import LAST_SECONDS, STOP_SECONDS
 from backend.worker.threads import (
@@ -91,7 +92,11 @@ class ServingProcess:
                 thread.start()
 
     def _prepare_queries(self) -> None:
-        """Have an image embedded ahead of the first shopper's, where this process embeds them."""
+        """Do what the first queries would wait for: the first lists, and the first image.
+
+        An image is embedded only where this process embeds those of shoppers.
+        """
+        FirstListsThread(self.services.db, self.services.similar).start()
         if self.services.query_encoder is self.services.local_encoder:
             FirstQueryThread(self.services.db, self.services.query_encoder).start()
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import sys
 import threading
 import time
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +41,9 @@ MOST_RECENT: Final = 50
 
 LONGEST_FIELDS: Final = 500  # characters of the fields of a remembered line
 
+_OF_REQUESTS: Final = ("request_id", "client")
+_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
+
 _UNREMEMBERED: Final = ("info", "debug")
 
 _AS_STANDARD: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
@@ -58,28 +61,43 @@ class RecentLine:
     level: str
     event: str
     fields: str  # name=value, separated by spaces
+    times: int = 1  # how often it was logged: this is the last one
 
 
-RECENT: Final[deque[RecentLine]] = deque(maxlen=MOST_RECENT)
-"""What `recent` returns, the oldest first."""
+RECENT: Final[dict[tuple[str, ...], RecentLine]] = {}
+"""What `recent` returns, the oldest first, by what lines have in common."""
+
+_recent_lock = threading.Lock()
 
 
 def recent() -> list[RecentLine]:
     """Return the last warnings and errors of this process, the newest first."""
-    return list(reversed(RECENT))
+    with _recent_lock:
+        return list(reversed(RECENT.values()))
 
 
 def _remember(_logger: Any, _name: str, event: structlog.types.EventDict) -> Any:
-    """Keep a line for `recent`; a processor of structlog, which changes nothing."""
+    """Keep a line for `recent`; a processor of structlog, which changes nothing.
+
+    A line that differs in numbers or in the request alone takes the place of the one before: or
+    the requests of one outage would leave no room for what else went wrong.
+    """
     if event["level"] in ("warning", "error", "critical"):
-        fields = [f"{name}={value}" for name, value in event.items() if name not in _NO_FIELDS]
-        line = RecentLine(
-            at=str(event["timestamp"]),
-            level=event["level"],
-            event=str(event["event"]),
-            fields=" ".join(fields)[:LONGEST_FIELDS],
-        )
-        RECENT.append(line)
+        fields = {name: value for name, value in event.items() if name not in _NO_FIELDS}
+        common = " ".join(f"{name}={fields[name]}" for name in fields if name not in _OF_REQUESTS)
+        key = (event["level"], *(_NUMBER.sub("0", it) for it in (str(event["event"]), common)))
+        text = " ".join(f"{name}={value}" for name, value in fields.items())
+        with _recent_lock:
+            before = RECENT.pop(key, None)
+            RECENT[key] = RecentLine(
+                at=str(event["timestamp"]),
+                level=event["level"],
+                event=str(event["event"]),
+                fields=text[:LONGEST_FIELDS],
+                times=before.times + 1 if before else 1,
+            )
+            if len(RECENT) > MOST_RECENT:
+                del RECENT[next(iter(RECENT))]
     return event
 
 
@@ -126,8 +144,9 @@ class LineLogger:
 class Repeats:
     """Logs an error once, then at most once a minute, with the number of times. Thread-safe."""
 
-    def __init__(self, log: Any, *, seconds: float = REPEAT_SECONDS) -> None:
+    def __init__(self, log: Any, *, seconds: float = REPEAT_SECONDS, level: str = "error") -> None:
         self._log = log
+        self._level = level
         self._seconds = seconds
         self._lock = threading.Lock()
         self._seen: dict[tuple[object, ...], tuple[float, int]] = {}  # (logged when, since then)
@@ -142,9 +161,9 @@ class Repeats:
             is_time = now - logged >= self._seconds
             self._seen[key] = (now, 0) if is_time else (logged, times + 1)
         if is_time and times:
-            self._log.error(event, times_since=times + 1, **fields)
-        elif is_time:
-            self._log.error(event, **fields)
+            fields["times_since"] = times + 1
+        if is_time:
+            getattr(self._log, self._level)(event, **fields)
 
 
 def configure(level: str) -> None:

@@ -3,7 +3,7 @@
 Covariances are mixed: of all products, of the differences between the variants of one product, of
 the differences between mutual nearest neighbours, which need no labels, and, where rows are read,
 of the differences between the variants of another shop, which ships. Directions in which variants
-and neighbours differ tell least about a product, so they are scaled down. Directions that foretell
+and neighbours differ tell least about a product, so they are scaled down. Directions that predict
 the words of a product's name can be scaled up beside them.
 """
 
@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from backend.adaptation.name_words import Words, foretelling
+from backend.adaptation.name_words import Words, predicting_axes
 from backend.embedders import FloatArray
 from backend.embedders.block_statistics import ColourMap
 from backend.embedders.kept_rows import OF_LOOK_WITH_ROWS
@@ -35,7 +35,7 @@ COLOUR_RIDGE: Final = 0.01  # of the mean variance, added to each of colours
 RIDGE: Final = 1e-3  # of the mean variance, added to each: keeps rare directions from exploding
 NEIGHBOURS_OF: Final = 8_000  # products among which mutual neighbours are sought
 NEIGHBOURS_EACH: Final = 4  # of a product: two are mutual if each is among those of the other
-READ_BY_WORDS: Final = 500  # axes that words are foretold from
+READ_BY_WORDS: Final = 500  # axes that words are predicted from
 BLOCK: Final = 1_000  # rows of similarities that are computed at once
 
 
@@ -49,7 +49,7 @@ class Mix:
     groups: float = 0.0
     elsewhere: float = 0.0  # of another shop's variants; where no rows are read, of neighbours
     power: float = 1.0  # 0: not at all; 1: each axis gets the same variance
-    words: float = 0.0  # length of what foretells the words of names, beside the rest
+    words: float = 0.0  # length of what predicts the words of names, beside the rest
 
 
 WHITENED: Final = Mix(name="whitened", whole=1, power=PLAIN_POWER)
@@ -119,10 +119,10 @@ class LookFitter:
         return principal
 
     def _with_words(self, axes: Doubles, weight: float) -> Doubles:
-        """Put the axes that foretell words beside the first ones, `weight` times as long."""
+        """Put the axes that predict words beside the first ones, `weight` times as long."""
         read = [row for row, words in enumerate(self._words) if words]
         names = [self._words[row] for row in read]
-        found = axes @ foretelling(self._centred[read] @ axes.astype(np.float32), names)
+        found = axes @ predicting_axes(self._centred[read] @ axes.astype(np.float32), names)
         first = axes[:, :SIZE]
         return np.hstack([first / self._length(first), weight * found / self._length(found)])
 

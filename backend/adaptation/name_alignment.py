@@ -72,6 +72,35 @@ def align(
     words, rarity = _vocabulary([named.names[row] for row in rows], most_words)
     start = _empty(named, words, rarity)
     vectors = named.vectors - named.vectors[rows].mean(axis=0)
+    texts = _moments(start, sentences, named, vectors, rows)
+    first = _slopes(texts, vectors[rows], sentence_inputs=len(texts.mean) - len(words))
+    described = DescribedImages(
+        vectors=vectors[rows],
+        kinds=[[kind[row] for row in rows] for kind in (named.names, *named.labels)],
+        inputs=lambda asked: (_join(start, sentences, asked) - texts.mean).astype(np.float32),
+    )
+    slopes = sharpen(described, first.astype(np.float32), heartbeat=heartbeat)
+    return _replace_layers(start, slopes, texts.mean.astype(np.float32))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Moments:
+    """What texts have in common with each other, and with the images that they stand for."""
+
+    named: int  # products with a name, at least 1
+    mean: Doubles  # (inputs,), of the names
+    covariance: Doubles  # (inputs, inputs), of names and labels by their weights
+    shared: Doubles  # (inputs, size): covariance with the vectors
+
+
+def _moments(
+    start: Alignment,
+    sentences: Mapping[str, FloatArray],
+    named: Named,
+    vectors: FloatArray,
+    rows: Rows,
+) -> _Moments:
+    """Return the moments of the texts of `rows`; `vectors` have a mean of 0 there."""
     told = Counter(text for row in rows if (text := named.names[row]))
     count = max(1, told.total())
     mean = (
@@ -88,18 +117,20 @@ def align(
             covariance += weight / len(rows) * (centred * counts[:, None]).T @ centred
             shared += weight / len(rows) * centred.T @ sums[done : done + len(counts)]
             done += len(counts)
-    image_covariance = np.asarray(vectors[rows].T @ vectors[rows] / len(rows), np.float64)
-    ridges = _ridges(covariance, len(mean) - len(words)) / count
-    ridged = covariance + np.diag(ridges)
-    foretold = np.linalg.solve(ridged, shared)
-    slopes = np.linalg.solve(_ridged(image_covariance, IMAGE_RIDGE), foretold.T).T
-    pairs = DescribedImages(
-        vectors=vectors[rows],
-        kinds=[[texts[row] for row in rows] for texts, _ in kinds],
-        inputs=lambda texts: (_join(start, sentences, texts) - mean).astype(np.float32),
-    )
-    slopes = sharpen(pairs, slopes.astype(np.float32), heartbeat=heartbeat)
-    return _replace_layers(start, slopes, mean.astype(np.float32))
+    return _Moments(named=count, mean=mean, covariance=covariance, shared=shared)
+
+
+def _slopes(texts: _Moments, vectors: FloatArray, *, sentence_inputs: int) -> Doubles:
+    """Return (inputs, size): a ridge regression, divided by the covariance of the vectors.
+
+    `sentence_inputs` is how many of the inputs, the first ones, are those of sentences.
+    """
+    image_covariance = np.asarray(vectors.T @ vectors / len(vectors), np.float64)
+    ridges = _ridges(texts.covariance, sentence_inputs) / texts.named
+    ridged = texts.covariance + np.diag(ridges)
+    predicted = np.linalg.solve(ridged, texts.shared)
+    slopes: Doubles = np.linalg.solve(_ridged(image_covariance, IMAGE_RIDGE), predicted.T).T
+    return slopes
 
 
 def move(alignment: Alignment, before: FloatArray, named: Named) -> Alignment:

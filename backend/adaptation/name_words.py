@@ -38,18 +38,18 @@ def guess_groups(words: Sequence[Words]) -> npt.NDArray[np.intp]:
     return np.array([numbers.setdefault(name, len(numbers)) if name else -1 for name in words])
 
 
-def foretelling(inputs: FloatArray, names: Sequence[Words]) -> npt.NDArray[np.float64]:
-    """Return axes of inputs (n, size) that foretell the words of names: (size, fewer).
+def predicting_axes(inputs: FloatArray, names: Sequence[Words]) -> npt.NDArray[np.float64]:
+    """Return axes of inputs (n, size) that predict the words of names: (size, fewer).
 
     A ridge regression to the bags of words, weighted by rarity, and the principal axes of what it
-    foretells.
+    predicts.
     """
     texts = _texts(names)
     covariance = np.asarray(inputs.T @ inputs / len(inputs), np.float64)
     covariance[np.diag_indices_from(covariance)] += RIDGE * np.trace(covariance) / len(covariance)
     slopes = np.linalg.solve(covariance, np.asarray(inputs.T @ texts / len(inputs), np.float64))
-    foretold = inputs @ slopes.astype(np.float32)
-    _, axes = np.linalg.eigh(np.asarray(foretold.T @ foretold, np.float64))
+    predicted = inputs @ slopes.astype(np.float32)
+    _, axes = np.linalg.eigh(np.asarray(predicted.T @ predicted, np.float64))
     found: npt.NDArray[np.float64] = slopes @ axes[:, ::-1][:, :MOST_AXES]
     return found
 

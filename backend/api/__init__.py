@@ -52,6 +52,7 @@ from backend.api import (
 )
 from backend.api.json_answers import JsonProvider
 from backend.api.readiness import Probe
+from backend.api.remembered import register_remembered
 from backend.bootstrap import Services
 from backend.catalogue.attribute_names import AttributeNames
 from backend.database import patience, sqlite_file
@@ -122,7 +123,7 @@ def create_app(
     authentication.register_authentication(app, services, locked=locked)
     imports.register_uploads(app)
     idempotency.register_idempotency(app)
-    similar.register_remembered(app)
+    register_remembered(app)
     for resource in RESOURCES:
         app.register_api(resource.api)
     app.register_blueprint(manual.pages)

@@ -14,7 +14,7 @@ from backend import generations
 from backend.api import openapi
 from backend.api.context import services
 from backend.api.problems import RequestError
-from backend.api.readiness import BROKER, Probe, Readiness, document_of
+from backend.api.readiness import BROKER, DATABASE, Probe, Readiness, document_of
 from backend.api.schemas.operation import Health
 from backend.api.schemas.query import QueryReader
 from backend.api.scopes import PUBLIC, requires_scope
@@ -92,7 +92,7 @@ def register_checks(
     The app is ready also while checks fail that are `optional`.
     """
     own = {
-        "database": partial(_check_database, services),
+        DATABASE: partial(_check_database, services),
         "index": partial(_check_index, services),
     }
     app.extensions[READINESS] = Readiness(own | dict(probes))
@@ -100,13 +100,16 @@ def register_checks(
 
 
 def store_problems(app: Flask, services: Services) -> dict[str, str | None]:
-    """Return {store: why it is not asked now}, None where it is; Redis is asked whether it answers.
+    """Return {store: why it is not asked now}, None where it is.
 
-    Its state is none of the services': each user of Redis in a process has its own connection.
+    The database and Redis are asked whether they answer. A database that refuses connections is
+    asked by each request all the same, so that alone would not show that it is away. The state of
+    Redis is none of the services': each user of it in a process has its own connection.
     """
     found = services.store_problems()
+    readiness: Readiness = app.extensions[READINESS]
+    found[DATABASE] = found[DATABASE] or readiness.problem(DATABASE)
     if services.settings.broker_url:
-        readiness: Readiness = app.extensions[READINESS]
         found[BROKER] = readiness.problem(BROKER)
     return found
 

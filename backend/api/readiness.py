@@ -24,6 +24,7 @@ DEADLINE_SECONDS: Final = 2.0
 
 OK: Final = "ok"
 
+DATABASE: Final = "database"
 BROKER: Final = "broker"
 """The name of the check of Redis, where there is one."""
 

@@ -7,12 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from flask import current_app
-
 from backend.access.scope import Scope
 from backend.api import named_examples, openapi, parameters
-from backend.api.attribute_checks import attributes_in, check_filter
-from backend.api.context import filterable, services, this_request
+from backend.api.attribute_checks import check_filter
+from backend.api.context import filterable, services
 from backend.api.cursors import continued
 from backend.api.image_examples import weights_of_skus
 from backend.api.named_examples import NamedExamples
@@ -20,7 +18,7 @@ from backend.api.recommended_candidates import groups_of, taken_groups
 from backend.api.recommended_lists import LIST_PARAMETERS, restrict, with_restricted, write_list
 from backend.api.recommended_pins import ListRequest
 from backend.api.recommended_selection import Make
-from backend.api.remembered import Remembered
+from backend.api.remembered import recall, remember
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
 from backend.api.schemas.placement import with_placement
@@ -47,9 +45,6 @@ from backend.search.query import Query
 from backend.search.reordering import POOL_TIMES
 
 api = openapi.blueprint("recommendations", tag="shoppers")
-
-REMEMBERED: Final = "lookalike.remembered-users"
-"""Where an app keeps what it has read of query strings: `app.extensions[REMEMBERED]`."""
 
 _LEAVE_OUT: Final = parameters.one_of(
     "leave_out", list(LeaveOut), "which products of the shopper's history are left out"
@@ -122,10 +117,7 @@ def _read_asked(user: str) -> tuple[_Read, ShopperSplit]:
 
     One that names a placement may mean something else for each shopper.
     """
-    found = current_app.extensions.setdefault(REMEMBERED, Remembered[_Read]())
-    remembered: Remembered[_Read] = found
-    sent = this_request().query_string
-    if (known := remembered.get(sent)) is not None:
+    if (known := recall(_Read)) is not None:
         return known, split_of(None, user)
     reader = QueryReader.of_request()
     strategy = reader.choice("strategy", list(Strategy), default=Strategy.CLUSTERS)
@@ -134,9 +126,7 @@ def _read_asked(user: str) -> tuple[_Read, ShopperSplit]:
     split = split_of(placement, user)
     query, fields = read_query(reader, filterable(), scored=False, place=lambda _: split.placement)
     read = _Read(query, fields, cursor, strategy, leave_out)
-    is_checked = reader.checks_attributes and bool(attributes_in(query.where))
-    if placement is None and cursor is None and not is_checked:
-        remembered.keep(sent, read)
+    remember(read, reader, is_general=placement is None)
     return read, split
 
 

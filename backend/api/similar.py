@@ -6,24 +6,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from flask import Flask, g, request
+from flask import g, request
 from werkzeug.datastructures import MultiDict
 
 from backend import log_fields
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
-from backend.api.attribute_checks import attributes_in, check_filter, said_of_attributes
-from backend.api.context import filterable, request_notes, services, this_app, this_request
+from backend.api.attribute_checks import check_filter, said_of_attributes
+from backend.api.context import filterable, request_notes, services
 from backend.api.cursors import continued, write_cursor
 from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
 from backend.api.problems import invalid_request, to_request_error
-from backend.api.remembered import Remembered
+from backend.api.remembered import recall, remember
 from backend.api.replay import log_each_similar, log_similar
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
-from backend.api.schemas.placement import is_current
 from backend.api.schemas.problem import ProblemFault
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.shaping import NO_PRODUCT
@@ -61,15 +60,7 @@ TWICE: Final = "stands for the image: send it without one"
 
 UNDECLARED: Final = "the body is JSON: send it with the header Content-Type: application/json"
 
-REMEMBERED: Final = "lookalike.remembered"
-"""Where an app keeps what it has read of query strings: `app.extensions[REMEMBERED]`."""
-
 api = openapi.blueprint("similar", tag="similar items")
-
-
-def register_remembered(app: Flask) -> None:
-    """Let an app remember query strings: what they mean depends on its facets."""
-    app.extensions[REMEMBERED] = Remembered[_Read]()
 
 
 @api.get(
@@ -187,25 +178,15 @@ class _Read(NamedTuple):
 
 
 def _read_asked() -> _Read:
-    """Read the query string of this request, unless it was read before.
-
-    Which attributes there are may change, and a page is asked for once. Whether a placement has
-    changed is looked up.
-    """
-    remembered: Remembered[_Read] = this_app().extensions[REMEMBERED]
-    sent = this_request().query_string
-    if (known := remembered.get(sent)) is not None:
-        placement = known.query.placement
-        if placement is None or is_current(placement):
-            return known
+    """Read the query string of this request, unless it was read before."""
+    if (known := recall(_Read)) is not None:
+        return known
     reader = QueryReader.of_request()
     image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
     cursor, asker = reader.text("cursor"), asker_of(reader)
     query, fields = read_query(reader, filterable(), place=asker.place)
     read = _Read(replace(query, image=image), fields, cursor, asker)
-    is_checked = reader.checks_attributes and bool(attributes_in(query.where))
-    if cursor is None and not asker.is_known and not is_checked:
-        remembered.keep(sent, read)
+    remember(read, reader, is_general=not asker.is_known)
     return read
 
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
-from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
-from backend.api.attribute_checks import attributes_in
-from backend.api.context import filterable, services, this_request
+from backend.api.context import filterable, services
 from backend.api.cursors import continued
 from backend.api.recommended_candidates import Keep
 from backend.api.recommended_lists import LIST_PARAMETERS, restrict, with_restricted, write_list
 from backend.api.recommended_pins import ListRequest
 from backend.api.recommended_selection import Make
-from backend.api.remembered import Remembered
+from backend.api.remembered import recall, remember
 from backend.api.schemas import Json
-from backend.api.schemas.placement import is_current
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import RecommendationAnswer
 from backend.api.schemas.similar_requests import read_query
@@ -44,9 +41,6 @@ from backend.search.query import Query
 from backend.search.query_product import QueryProduct
 
 api = openapi.blueprint("together", tag="shoppers")
-
-REMEMBERED: Final = "lookalike.remembered-together"
-"""Where an app keeps what it has read of query strings: `app.extensions[REMEMBERED]`."""
 
 _SPLIT: Final = (parameters.FOR_USER, parameters.FOR_VISIT)
 
@@ -95,22 +89,15 @@ class _Read(NamedTuple):
 
 
 def _read_together() -> _Read:
-    """Read the query string of this request, unless it was read before, as `similar` does."""
-    found = current_app.extensions.setdefault(REMEMBERED, Remembered[_Read]())
-    remembered: Remembered[_Read] = found
-    sent = this_request().query_string
-    if (known := remembered.get(sent)) is not None:
-        placement = known.query.placement
-        if placement is None or is_current(placement):
-            return known
+    """Read the query string of this request, unless it was read before."""
+    if (known := recall(_Read)) is not None:
+        return known
     reader = QueryReader.of_request()
     complementary = reader.flag("complementary")
     cursor, asker = reader.text("cursor"), asker_of(reader)
     query, fields = read_query(reader, filterable(), scored=False, place=asker.place)
     read = _Read(query, fields, cursor, complementary, asker)
-    is_checked = reader.checks_attributes and bool(attributes_in(query.where))
-    if cursor is None and not asker.is_known and not is_checked:
-        remembered.keep(sent, read)
+    remember(read, reader, is_general=not asker.is_known)
     return read
 
 

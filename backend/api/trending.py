@@ -91,7 +91,7 @@ def _write(name: ListName, choose: Callable[[Reader, datetime, int], list[Listed
         is_short = query.where or query.shaping != Shaping() or query.ruling.rules
         before = len(shown_before(query))
         many = 20 * MAX_LIMIT if is_short else query.limit + len(excluded) + before
-        chosen = choose(connection, utcnow(), many)
+        chosen = choose(connection, _this_minute(), many)
         chosen = [it for it in chosen if it.product_id not in excluded]
         made = List(chosen=chosen, tastes=[])
         listed = ListRequest(
@@ -104,3 +104,8 @@ def _write(name: ListName, choose: Callable[[Reader, datetime, int], list[Listed
             unpinnable=excluded,
         )
         return write_list(connection, generation, lambda *_: made, query, fields, listed)
+
+
+def _this_minute() -> datetime:
+    """Return when this minute began: scores fall all the time, and a tag shall hold for a while."""
+    return utcnow().replace(second=0, microsecond=0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,15 @@ FIRST: Final = """
 FURTHER: Final = """
     UNION ALL SELECT product_id, position, uri, digest, removed_at
     FROM main.product_images JOIN main.products ON id = product_id"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopiedImages:
+    """What a target holds after the images of a catalogue were copied to it."""
+
+    images: int
+    bytes: int
+    lost: Sequence[str]  # digests of those that are missing or damaged in the source
 
 
 def create_views(catalogue: sqlite3.Connection) -> None:
@@ -72,23 +82,19 @@ def count_elsewhere(catalogue: sqlite3.Connection) -> dict[str, Any]:
 
 def copy_stored(
     catalogue: sqlite3.Connection, source: ImageStore, target: ImageStore, report: Report
-) -> tuple[int, int, list[str]]:
-    """Copy the images that a catalogue has in the store; those that the target has are skipped.
-
-    Returns how many the target has now, their bytes, and the digests of those that are missing or
-    damaged in the source.
-    """
+) -> CopiedImages:
+    """Copy the images that a catalogue has in the store; those that the target has are skipped."""
     total = read_number(catalogue, "SELECT count(*) FROM stored")
     report(0, total)
-    bad: list[str] = []
+    lost: list[str] = []
     size = 0
     for done, digest in enumerate(stored_digests(catalogue), 1):
         there = _copy(digest, source, target)
         if there is None:
-            bad.append(digest)
+            lost.append(digest)
         size += there or 0
         report(done, total)
-    return total - len(bad), size, bad
+    return CopiedImages(images=total - len(lost), bytes=size, lost=lost)
 
 
 def _copy(digest: str, source: ImageStore, target: ImageStore) -> int | None:

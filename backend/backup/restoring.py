@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -78,9 +78,9 @@ def restore(
         ):
             images.create_views(catalogue)
             store = ImageStore(settings.image_store_url)
-            *_, lost = images.copy_stored(catalogue, images_in(folder), store, report)
+            copied = images.copy_stored(catalogue, images_in(folder), store, report)
             if not partial:
-                _refuse_lost(lost, manifest)
+                _refuse_lost(copied.lost, manifest)
         with (
             bar("Catalogue") as report,
             _prepared(manifest.catalogue_path(folder), database) as ready,
@@ -105,9 +105,9 @@ def _check_catalogue(folder: Path) -> Manifest:
     return manifest
 
 
-def _refuse_lost(lost: list[str], manifest: Manifest) -> None:
+def _refuse_lost(found: Sequence[str], manifest: Manifest) -> None:
     """Raise UnusableBackup for images that the backup had when it was made."""
-    lost = sorted({*lost} - {*manifest.missing})
+    lost = sorted({*found} - {*manifest.missing})
     if lost:
         raise UnusableBackup(
             f"{len(lost)} images of the backup are missing or damaged, such as "

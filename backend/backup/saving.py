@@ -118,7 +118,7 @@ def _save(
                 most = settings.max_image_bytes
                 images.copy_in_place(catalogue, kept, max_bytes=most, report=report)
         with bar("Images") as report:
-            held, size, missing = images.copy_stored(catalogue, store, kept, report)
+            copied = images.copy_stored(catalogue, store, kept, report)
         about = _describe(catalogue)
     digest = digest_of_file(draft)
     move_into_place(draft, folder / catalogue_name(digest))
@@ -126,9 +126,9 @@ def _save(
         created_at=created_at,
         version=backend.__version__,
         catalogue=digest,
-        images=held,
-        image_bytes=size,
-        missing=missing,
+        images=copied.images,
+        image_bytes=copied.bytes,
+        missing=list(copied.lost),
         **about,
     )
     manifest.write(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,21 @@ Products = Annotated[
 ]
 
 
+OutFile = Annotated[
+    Path,
+    typer.Option("--out", help="The file; .ndjson, .jsonl or .parquet.", dir_okay=False),
+]
+Placement = Annotated[str | None, typer.Option(help="The placement whose settings the lists have.")]
+Length = Annotated[
+    int | None,
+    typer.Option(min=1, max=100, help="Length of each list; 10, or as the placement says."),
+]
+Restart = Annotated[
+    bool,
+    typer.Option("--restart", help="Start again, even if a killed run could be continued."),
+]
+
+
 @export.callback()
 def _export() -> None:
     """Write lists of all products into a file."""
@@ -36,23 +52,12 @@ def _export() -> None:
 
 @export.command("similar")
 def similar(
-    file: Annotated[
-        Path,
-        typer.Option("--out", help="The file; .ndjson, .jsonl or .parquet.", dir_okay=False),
-    ],
-    placement: Annotated[
-        str | None, typer.Option(help="The placement whose settings the lists have.")
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(min=1, max=100, help="Length of each list; 10, or as the placement says."),
-    ] = None,
+    file: OutFile,
+    placement: Placement = None,
+    limit: Length = None,
     where: Where = None,
     products: Products = None,
-    restart: Annotated[
-        bool,
-        typer.Option("--restart", help="Start again, even if a killed run could be continued."),
-    ] = False,
+    restart: Restart = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the products that look like each product.
@@ -64,32 +69,41 @@ def similar(
     check_format(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    asked: dict[str, Any] = {"fields": ["sku"]}
-    asked |= {"placement": placement} if placement else {}
-    asked |= {"limit": limit} if limit else {}
+    given = {"placement": placement, "limit": limit}
     with services(is_long=True) as found:
+        lists = {name: value for name, value in given.items() if value}
         made = ListExport(
             file,
-            asked=asked | _filter(where or [], found.settings.facets),
+            asked={"fields": ["sku"], **lists, **_filter(where or [], found.settings.facets)},
             products=[pair(it) for it in products or []],
             at_once=min(100, found.settings.max_batch),
         )
-        if restart:
-            made.restart()
-        is_resumed = made.resume()
-        if is_resumed:
-            err.print(f"Going on after {made.progress.products:,} products.", highlight=False)
+        is_resumed = _begin(made, restart=restart)
         ask = ApiClient(found).ask
-        total = None if products else ask("/v1/status")["products"]
-        try:
-            with bar("lists") as report:
-                report(made.progress.products, total)
-                for now in made.parts(ask):
-                    report(now.products, total)
-        except LookalikeError as error:
-            raise _explained(error) from None
-        made.finish()
+        _write(made, ask, total=None if products else ask("/v1/status")["products"])
     _show(made, is_resumed=is_resumed, seconds=time.monotonic() - began, as_json=as_json)
+
+
+def _begin(made: ListExport, *, restart: bool) -> bool:
+    """Go on with a killed run, unless it is to `restart`; return whether there was one."""
+    if restart:
+        made.restart()
+    is_resumed = made.resume()
+    if is_resumed:
+        err.print(f"Going on after {made.progress.products:,} products.", highlight=False)
+    return is_resumed
+
+
+def _write(made: ListExport, ask: Callable[..., Any], *, total: int | None) -> None:
+    """Ask for all lists that are missing, and write the file; `total` is for the progress bar."""
+    try:
+        with bar("lists") as report:
+            report(made.progress.products, total)
+            for now in made.parts(ask):
+                report(now.products, total)
+    except LookalikeError as error:
+        raise _explained(error) from None
+    made.finish()
 
 
 def _filter(where: list[str], facets: tuple[str, ...]) -> dict[str, Any]:

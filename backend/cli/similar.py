@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -77,57 +78,67 @@ def similar(
 
     If a server is running, the command asks it over HTTP.
     """
-    if not (skus or text or photo):
-        raise typer.BadParameter("name a SKU, or give --photo or --text")
-    if skus and photo:
-        raise typer.BadParameter("give SKUs or a photo", param_hint="--photo")
+    asked = _Asked(skus or [], photo, text)
+    options = parameters_of(
+        image=image,
+        colour=colour,
+        box=box,
+        text_weight=text_weight,
+        placement=placement,
+        group_by=group_by,
+        restrict=restrict,
+        boost=boost,
+        diversity=diversity,
+        exclude=exclude,
+        min_score=min_score,
+        min_match=min_match,
+        relax=relax,
+        explain=explain,
+    )
     with ExitStack() as stack:
         found = stack.enter_context(services(_writable(settings(), stack)))
-        shaping = parameters_of(
-            placement=placement,
-            group_by=group_by,
-            restrict=restrict,
-            boost=boost,
-            diversity=diversity,
-            exclude=exclude,
-            min_score=min_score,
-            min_match=min_match,
-            relax=relax,
-            explain=explain,
-        )
-        compared = parameters_of(image=image, colour=colour, box=box, text_weight=text_weight)
-        if text and (skus or photo):
-            compared.append(("text", text))
-        options = [*map(pair, where or []), *compared, *shaping]
-        answers = _ask_each(found, skus or [], photo, text, limit=limit, options=options)
+        answers = asked.answers(found, limit, [*map(pair, where or []), *options])
         if sheet:
             save_sheet(found, answers, sheet)
+    _print(answers, sheet, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the products are compared with. Raises BadParameter where that is nothing, or both."""
+
+    skus: Sequence[str]
+    photo: str | None
+    text: str  # alone, or beside the others
+
+    def __post_init__(self) -> None:
+        if not (self.skus or self.text or self.photo):
+            raise typer.BadParameter("name a SKU, or give --photo or --text")
+        if self.skus and self.photo:
+            raise typer.BadParameter("give SKUs or a photo", param_hint="--photo")
+
+    def answers(
+        self, found: Services, limit: int | None, options: Sequence[tuple[str, str]]
+    ) -> dict[str, dict[str, Any]]:
+        """Return the answers by what was asked for: skus, a photo, or a text alone."""
+        if not (self.skus or self.photo):
+            return {self.text: ask_words(found, self.text, limit=limit, options=options)}
+        options = [*options, *parameters_of(text=self.text)]
+        if self.photo:
+            return {self.photo: ask_photo(found, self.photo, limit=limit, options=options)}
+        return {sku: ask(found, sku, limit=limit, options=options) for sku in self.skus}
+
+
+def _print(answers: Mapping[str, dict[str, Any]], sheet: Path | None, *, as_json: bool) -> None:
+    """Print each answer as a table; as JSON one answer alone, or several by what was asked."""
     if as_json:
         print_json(next(iter(answers.values())) if len(answers) == 1 else answers)
         return
-    for sku, answer in answers.items():
-        show(sku, answer)
+    for name, answer in answers.items():
+        show(name, answer)
     _warn_about_coverage(answers.values())
     if sheet:
         out.print(escape(f"Contact sheet: {sheet}"))
-
-
-def _ask_each(
-    found: Services,
-    skus: Sequence[str],
-    photo: str | None,
-    text: str,
-    *,
-    limit: int | None,
-    options: Sequence[tuple[str, str]],
-) -> dict[str, dict[str, Any]]:
-    """Return the answers by what was asked for: skus, a photo, or a text alone."""
-    answers = {sku: ask(found, sku, limit=limit, options=options) for sku in skus}
-    if photo:
-        answers[photo] = ask_photo(found, photo, limit=limit, options=options)
-    elif not skus:
-        answers[text] = ask_words(found, text, limit=limit, options=options)
-    return answers
 
 
 def _warn_about_coverage(answers: Iterable[dict[str, Any]]) -> None:

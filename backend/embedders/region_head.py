@@ -22,7 +22,8 @@ EARLY, TEXTURES, LAST = 40, 112, 1280
 """Channels of the maps: at a stride of 8, of 16, and of 32, the last one twice."""
 
 WIDTH, FINE_WIDTH = 48, 32
-PASTED_WIDTH = 24
+PASTED_WIDTH, DECIDING = 32, 16
+LEAST_WEIGHT = 0.01  # of all points, beside the weights of a mean
 
 
 class RegionHead(nn.Module):
@@ -76,7 +77,8 @@ class PastedHead(nn.Module):
         self.near = nn.Conv2d(width, width, 3, padding=1)
         self.far = nn.Conv2d(width, width, 3, padding=2, dilation=2)
         self.mask = nn.Conv2d(width, 1, 1)
-        self.any = nn.Linear(3 * width, 1)
+        self.weigh = nn.Linear(6 * width + 2, DECIDING)
+        self.any = nn.Linear(DECIDING, 1)
 
     def forward(
         self, early: Tensor, textures: Tensor, cells: Tensor, fine: Tensor
@@ -88,8 +90,23 @@ class PastedHead(nn.Module):
         edges = functional.relu(self.edges(torch.cat([early, fine], dim=1)) + below)
         edges = edges + functional.relu(self.near(edges))
         edges = edges + functional.relu(self.far(edges))
-        pooled = edges.amax(dim=(2, 3)), edges.mean(dim=(2, 3)), coarse.mean(dim=(2, 3))
-        return self.mask(edges), self.any(torch.cat(pooled, dim=1))
+        mask = self.mask(edges)
+        pooled = torch.cat([coarse.mean(dim=(2, 3)), *_compared(edges, mask)], dim=1)
+        return mask, self.any(functional.relu(self.weigh(pooled)))
+
+
+def _compared(maps: Tensor, mask: Tensor) -> list[Tensor]:
+    """Return maxima and means of maps, means inside a mask, around it and at its edge.
+
+    The maximum of the mask and its share follow. The mask (n, 1, rows, columns) holds logits.
+    """
+    share = torch.sigmoid(mask)
+    weights = share, 1 - share, 4 * share * (1 - share)
+    means = [
+        (maps * each).mean(dim=(2, 3)) / (each.mean(dim=(2, 3)) + LEAST_WEIGHT) for each in weights
+    ]
+    pooled = maps.amax(dim=(2, 3)), maps.mean(dim=(2, 3))
+    return [*pooled, *means, mask.amax(dim=(2, 3)), share.mean(dim=(2, 3))]
 
 
 class MapJudge(nn.Module):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import sqrt
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from sqlalchemy import func, select
@@ -85,10 +85,17 @@ def _interval(hits: int, total: int) -> list[float] | None:
     return None if found is None else list(found)
 
 
+class Difference(NamedTuple):
+    """A difference of two shares, and its standard error."""
+
+    by: float
+    error: float
+
+
 def difference(
     control: ArmCounts, treatment: ArmCounts, *, act: str = "clicks"
-) -> tuple[float, float] | None:
-    """Return by how much the share of an act differs in the treatment, and its standard error.
+) -> Difference | None:
+    """Return by how much the share of an act differs in the treatment from that in the control.
 
     None before both arms have LEAST_IMPRESSIONS. The error is that of two proportions, pooled.
     """
@@ -98,7 +105,7 @@ def difference(
     shares = [hits[0] / control.impressions, hits[1] / treatment.impressions]
     pooled = sum(hits) / (control.impressions + treatment.impressions)
     variance = pooled * (1 - pooled) * (1 / control.impressions + 1 / treatment.impressions)
-    return shares[1] - shares[0], sqrt(variance)
+    return Difference(by=shares[1] - shares[0], error=sqrt(variance))
 
 
 def guard(db: Database) -> list[str]:
@@ -116,10 +123,8 @@ def guard(db: Database) -> list[str]:
 def _why_worse(session: Session, experiment: Experiment) -> str | None:
     arms = counts(session, experiment.name)
     found = difference(arms[Arm.CONTROL], arms[Arm.TREATMENT])
-    if found is not None:
-        less, error = found
-        if less < -FALL * error:
-            return f"click-through fell by {-less:.1%}, more than {FALL:g} standard errors"
+    if found is not None and found.by < -FALL * found.error:
+        return f"click-through fell by {-found.by:.1%}, more than {FALL:g} standard errors"
     if experiment.generation_id is None:
         return None
     active = session.scalar(select(Generation.id).where(Generation.state == ACTIVE))

@@ -23,6 +23,8 @@ SIGNATURES: Final = (  # (offset, bytes there, media type)
     (8, b"WEBP", "image/webp"),
 )
 
+LFS_POINTER: Final = "a pointer of Git LFS in place of the image"
+BLANK_LINES: Final = ", such as blank lines"
 UNSUPPORTED: Final = (  # (offset, bytes there, what it is called)
     (0, b"\xff\x0a", "JPEG XL"),
     (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
@@ -38,7 +40,24 @@ UNSUPPORTED: Final = (  # (offset, bytes there, what it is called)
     (0, b"\x1f\x8b", "gzip"),
     (0, b"\x1aE\xdf\xa3", "a video"),
     (0, b"{", "JSON"),
+    (0, b"DDS ", "a DirectDraw surface (DDS)"),
+    (0, b"P5\n", "a Netpbm image"),
+    (0, b"P6\n", "a Netpbm image"),
+    (0, b"qoif", "QOI"),
+    (0, b"Rar!\x1a\x07", "a RAR archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (0, b"RIFF", "a sound or a video (RIFF)"),
+    (0, b"version https://git-lfs", LFS_POINTER),
+    (0, b"data:image/", "an image in Base64, written as text"),
+    *(
+        (0, text, "an image in Base64, written as text")
+        for text in (b"/9j/", b"iVBORw0KGgo", b"R0lG")
+    ),
+    (0, b"\xef\xbf\xbd", "an image that a program has changed as if it were text"),
 )
+PAGES: Final = ("HTML", "XML", "JSON", "a text")
+"""What a server sends, or a program stores, where there is an error in place of an image."""
+ARCHIVES: Final = ("gzip", "a zip archive", "a RAR archive", "a 7-Zip archive")
 HEAD: Final = 1024
 """Bytes within which a text file shows what it is."""
 
@@ -89,12 +108,39 @@ def describe_unsupported(data: bytes) -> str | None:
     brands = _brands(data)
     if brands:
         return "HEIF of a kind that is not read" if brands & {b"mif1", b"msf1"} else "a video"
-    text = data[:HEAD].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    bare = data[:HEAD].removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = bare.lower()
     if not text.startswith(b"<"):
-        return None
+        return _describe_rest(data, bare)
     if b"<svg" in text:
         return "SVG"
     return "HTML" if b"<html" in text or b"<!doctype html" in text else "XML"
+
+
+def name_of(kind: str | None) -> str:
+    """Return what an image of a media type is called: `image/heic` is HEIC."""
+    return "" if kind is None else f"{kind.rpartition('/')[2].upper()} "
+
+
+def advice(name: str | None) -> str:
+    """Return what to do about a file that is no image, by what it is."""
+    if name in PAGES:
+        return "; an error or a page stands in its place, so look at its address or file"
+    if name == LFS_POINTER:
+        return "; fetch the image itself: git lfs pull"
+    if name and name.endswith(BLANK_LINES):
+        return "; remove them"
+    return "; unpack it" if name in ARCHIVES else "; save it as JPEG, PNG or WebP"
+
+
+def _describe_rest(data: bytes, bare: bytes) -> str | None:
+    if not data.strip(b"\0"):
+        return "nothing but zeros"
+    if kind := media_type(bare):
+        before = len(data[:HEAD]) - len(bare)
+        return f"a {name_of(kind)}image behind {before} other bytes{BLANK_LINES}"
+    is_text = bare.isascii() and all(byte >= 32 or byte in b"\t\r\n" for byte in bare)
+    return "a text" if is_text and bare else None
 
 
 def describe_tiff(data: bytes) -> str | None:

@@ -6,6 +6,8 @@ import io
 import re
 import struct
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 from typing import BinaryIO, Final
 
 from PIL import Image
@@ -30,7 +32,7 @@ def read_size(data: bytes) -> tuple[int, int]:
     """
     sizes = [struct.unpack(">II", found[1]) for found in _SIZE.finditer(data, 0, HEAD)]
     if not sizes:
-        raise CorruptImage("the image's header is damaged or cut off")
+        raise CorruptImage("the header of the HEIC image is damaged or cut off; export it again")
     width, height = max(sizes, key=lambda size: size[0] * size[1])
     for found in _CROP.finditer(data, 0, HEAD):
         crop_width, per_width, crop_height, per_height = struct.unpack(">4I", found[1])
@@ -43,6 +45,12 @@ def read_size(data: bytes) -> tuple[int, int]:
 
 def _is_padded(width: int, inner_width: int, height: int, inner_height: int) -> bool:
     return 0 <= width - inner_width < _PADDING and 0 <= height - inner_height < _PADDING
+
+
+@cache
+def is_available() -> bool:
+    """Tell whether the extra `heif` is installed."""
+    return find_spec("pillow_heif") is not None
 
 
 def open_heif(data: bytes) -> Image.Image:

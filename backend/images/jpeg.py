@@ -78,11 +78,16 @@ def has_all_scans(data: bytes) -> bool:
             progressive = kind in PROGRESSIVE
             missing = {component: set(range(COEFFICIENTS)) for component in body[6::3]}
         elif kind == SCAN and len(body) >= 4:
-            first, last, bits = body[-3:] if progressive else (0, COEFFICIENTS - 1, 0)
-            if bits & 0x0F == 0:
-                for component in body[1:-3:2]:
-                    missing.get(component, set()).difference_update(range(first, last + 1))
+            completed = _completed(body, progressive=progressive)
+            for component in body[1:-3:2]:
+                missing.get(component, set()).difference_update(completed)
     return bool(missing) and not any(missing.values())
+
+
+def _completed(scan: bytes, *, progressive: bool) -> range:
+    """Return the coefficients of which a scan, by its header, gives the last bits."""
+    first, last, bits = scan[-3:] if progressive else (0, COEFFICIENTS - 1, 0)
+    return range(first, last + 1) if bits & 0x0F == 0 else range(0)
 
 
 def markers(data: bytes) -> Iterator[int]:

@@ -107,7 +107,8 @@ def open_image(data: bytes, *, limits: ImageLimits, target: Size | None) -> Open
     except UnidentifiedImageError:
         raise _unidentified(data, kind) from None
     except BROKEN as error:
-        raise CorruptImage(f"the image's header is damaged: {error}") from None
+        name = formats.name_of(kind)
+        raise CorruptImage(f"the header of the {name}image is damaged: {error}") from None
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         frame = jpeg.read_frame(data)
         if frame and frame.unsupported:
@@ -169,7 +170,9 @@ def _unidentified(data: bytes, kind: str | None) -> CorruptImage | NotAnImage:
     if reason:
         return NotAnImage(f"{reason} is not supported")
     if kind not in (None, "image/bmp"):  # any text may begin with BM
-        return CorruptImage("the image's header is damaged or cut off")
-    name = formats.describe_unsupported(data)
-    described = f"the file is {name}, which is" if name else "the file is"
-    return NotAnImage(f"{described} not one of {', '.join(FORMATS)}")
+        name = formats.name_of(kind)
+        return CorruptImage(f"the header of the {name}image is damaged or cut off; export it again")
+    found = formats.describe_unsupported(data)
+    described = f"the file is {found}, which is" if found else "the file is"
+    readable = ", ".join((*FORMATS, *(["HEIC"] if heif.is_available() else [])))
+    return NotAnImage(f"{described} not one of {readable}{formats.advice(found)}")

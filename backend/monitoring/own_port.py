@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,13 +23,23 @@ RETRY_SECONDS: Final = 2.0
 CLIENT_SECONDS: Final = 10.0
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what a request ended with as all else is logged: in one line."""
+        error = sys.exception()
+        if isinstance(error, ConnectionError):
+            log.debug("a metrics request ended early", client=client_address[0], error=str(error))
+        else:
+            log.error("a metrics request failed", client=client_address[0], exc_info=error)
+
+
 class MetricsServer:
     """Answers `GET /metrics` in a thread."""
 
     def __init__(self, exposition: Exposition, *, host: str, port: int) -> None:
         """Bind the port; port 0 is any. Raises ConfigurationError if it is taken."""
         try:
-            self._server = ThreadingHTTPServer((host, port), _handler_of(exposition))
+            self._server = _Server((host, port), _handler_of(exposition))
         except OSError as error:
             raise ConfigurationError(
                 f"cannot show metrics on {host}:{port}: {error.strerror}"

@@ -70,9 +70,9 @@ def settle_embedded(
     """Record that the vector of each (row, image digest) is stored; return how many rows changed.
 
     `further` says what became of the other images of those rows that have any, `awaited` when to
-    look again for one that is still to come. Rows that another
-    worker has claimed since do not change. If the product was removed meanwhile, `embedded` is
-    already greater than what was claimed; that value stays.
+    look again for one that is still to come. Rows that another worker has claimed since do not
+    change. If the product was removed meanwhile, `embedded` is already greater than what was
+    claimed; that value stays.
     """
     if not embedded:
         return 0

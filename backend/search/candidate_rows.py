@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from sys import intern
 from typing import Any, Final
 
 from backend.database.models import Generation
@@ -36,11 +38,15 @@ class CandidateColumns:
     columns: frozenset[str]
     digests: bool = False
 
+    @cached_property
+    def _kept_columns(self) -> frozenset[str]:
+        return self.columns | USUAL
+
     def read(
         self, connection: Reader, generation: Generation, ids: Collection[int]
     ) -> dict[int, Any]:
         """Return the rows of some products, by id: those that are unchanged as they were read."""
-        columns, several = self.columns | USUAL, bool(generation.most_images)
+        columns, several = self._kept_columns, bool(generation.most_images)
         kept = connection.unchanged((CandidateColumns, columns, generation.id, several))
         if kept is None:
             return self._read(connection, generation, self.columns, ids, digests=self.digests)
@@ -48,6 +54,7 @@ class CandidateColumns:
         if len(found) < len(ids):
             unread = [id_ for id_ in ids if id_ not in found]
             read = self._read(connection, generation, columns, unread, digests=True)
+            read = {id_: _sharing_texts(row) for id_, row in read.items()}
             connection.keep(kept, read)
             found |= read
         return found
@@ -66,6 +73,14 @@ class CandidateColumns:
         )
         named = {"generation_id": generation.id, "ids": ids}
         return {row.id: row for row in connection.rows(statement, named, at_once=True)}
+
+
+def _sharing_texts(row: Any) -> Any:
+    """Return the row with texts that are the same objects as equal ones of other rows.
+
+    A list compares some hundred rows by few values: these stay in the processor's cache.
+    """
+    return row._make([intern(it) if type(it) is str else it for it in row])
 
 
 def with_rows(hits: Sequence[Hit], rows: Mapping[int, Any]) -> tuple[list[Hit], list[Any]]:

@@ -25,8 +25,8 @@ WHOLE: Final = "whole"
 """The name of the only part of a vector without blocks."""
 
 LARGEST_WEIGHT: Final = 0.5
-"""The weight of colour at the end of the dial, where it counts as much as all else. With more of
-it, fewer of the neighbours have both the type and the colour of the query (docs/colour.md)."""
+"""The weight of colour where `colour` is 1, and it counts as much as all else. With more of it,
+fewer of the neighbours have both the type and the colour of the query (docs/colour.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class WeightedQuery:
 
     @property
     def colour(self) -> float | None:
-        """Where the dial stands; None where the vectors have no block for colour."""
+        """How much colour counts, from 0 to 1 as in a request; None for vectors without colour."""
         weight = self.weights.get(COLOUR)
         return None if weight is None else weight / LARGEST_WEIGHT
 

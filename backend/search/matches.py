@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,22 +108,29 @@ def fit(scores: Numbers, same: Outcomes) -> tuple[list[float], list[float]] | No
         return None
     order = np.argsort(scores, kind="stable")
     bins = min(BINS, len(scores) // LEAST_IN_BIN)
-    pools: list[tuple[float, float, int]] = []  # mean score, share, pairs
+    pools: list[_Pool] = []
     for part in np.array_split(order, bins):
-        pool = (float(scores[part].mean()), float(same[part].mean()), len(part))
-        while pools and pools[-1][1] >= pool[1]:
-            pool = _joined(pools.pop(), pool)
+        pool = _Pool(float(scores[part].mean()), float(same[part].mean()), len(part))
+        while pools and pools[-1].share >= pool.share:
+            pool = pools.pop().joined(pool)
         pools.append(pool)
-    found = [pool for pool in pools if pool[0] > -1.0]
-    return [round(it[0], 6) for it in found], [round(it[1], 6) for it in found]
+    found = [pool for pool in pools if pool.score > -1.0]
+    return [round(it.score, 6) for it in found], [round(it.share, 6) for it in found]
 
 
-def _joined(
-    one: tuple[float, float, int], other: tuple[float, float, int]
-) -> tuple[float, float, int]:
-    count = one[2] + other[2]
-    score, share = ((one[at] * one[2] + other[at] * other[2]) / count for at in (0, 1))
-    return score, share, count
+class _Pool(NamedTuple):
+    """Neighbouring bins: their mean score, the share of pairs of the same kind, and the pairs."""
+
+    score: float
+    share: float
+    pairs: int
+
+    def joined(self, other: _Pool) -> _Pool:
+        """Return both as one pool."""
+        pairs = self.pairs + other.pairs
+        score = (self.score * self.pairs + other.score * other.pairs) / pairs
+        share = (self.share * self.pairs + other.share * other.pairs) / pairs
+        return _Pool(score, share, pairs)
 
 
 @dataclass(frozen=True, kw_only=True)

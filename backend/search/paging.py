@@ -33,7 +33,7 @@ class Basis:
     """What the pages of a list are found by: the vector of a product's image, or a query's own.
 
     Of a product's image, a position keeps the `digest` only: where it is read, `vector` is None.
-    `lengths` are those of blocks, as `dial.weigh` takes them.
+    `lengths` are those of blocks, as `colour_weight.weigh` takes them.
     """
 
     vector: Vector | None = None

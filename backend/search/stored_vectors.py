@@ -59,7 +59,7 @@ class StoredVectors:
         """Return the vectors of images by their digests, without those that SQL does not have."""
         kept = _CACHES.setdefault(self._index, _VectorCache(self.size))
         found = {digest: it for digest in digests if (it := kept.get(digest)) is not None}
-        if missing := {digest for digest in digests if digest not in found}:
+        if missing := set(digests) - found.keys():
             named = {"digests": missing, "fingerprint": self._fingerprint}
             rows = reader.rows(statements.vectors(), named)
             units = as_units([row.vector for row in rows])

@@ -24,6 +24,7 @@ from backend.images.box import Box
 from backend.metrics.snapshots import Publisher
 from backend.search.query_image import EmbeddedQuery
 from backend.vectors.edge import remote_index
+from backend.worker.first_lists import FirstListsThread
 from backend.worker.loop import Worker
 from backend.worker.threads import ArrivalThread, FirstQueryThread, WorkerThread
 
@@ -131,7 +132,11 @@ class OwnerProcess:
         return self._services.arrival.problem or self._thread.problem()
 
     def _prepare_queries(self) -> None:
-        """Have an image embedded ahead of the first shopper's, where this process embeds them."""
+        """Do what the first queries would wait for: the first lists, and the first image.
+
+        An image is embedded only where this process embeds those of shoppers.
+        """
+        FirstListsThread(self._services.db, self._services.similar).start()
         if self._services.query_encoder is self._services.local_encoder:
             FirstQueryThread(self._services.db, self._services.query_encoder).start()
 
@@ -167,9 +172,15 @@ def _wait_for_end(master: socket.socket) -> None:
         heard, _, _ = select.select([master], [], [], BEAT_SECONDS)
         if not heard:
             continue
-        with suppress(BlockingIOError):
-            try:
-                if not master.recv(64):
-                    return
-            except ConnectionError:
-                return
+        if _is_closed(master):
+            return
+
+
+def _is_closed(master: socket.socket) -> bool:
+    """Tell whether the master has shut its end down or died; what it has sent is thrown away."""
+    try:
+        return not master.recv(64)
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True

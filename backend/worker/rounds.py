@@ -19,12 +19,14 @@ from backend.embedders import Embedder
 from backend.embedders.engines import by_openvino
 from backend.errors import IndexDamaged, IndexGone, LookalikeError, ModelMismatch
 from backend.indexing import EmbedOptions, verify
+from backend.logs import Repeats
 from backend.queue import REINDEX, SINGLE, Stage
 from backend.vectors.edge.optimizer import Optimizer
 from backend.worker.claim_size import ClaimSize
 from backend.worker.run_log import IndexingLog
 
 log = structlog.get_logger(__name__)
+_repeats = Repeats(log, level="warning")
 
 SINGLE_BATCHES: Final = 1
 """Batches of single writes per round and generation, besides the most urgent work."""
@@ -43,7 +45,10 @@ _Waiting: TypeAlias = tuple[int, Generation]
 
 
 class FirstError(AbstractContextManager[None]):
-    """Logs an error of one generation, so that the work on the others goes on; keeps the first."""
+    """Logs an error of one generation, so that the work on the others goes on; keeps the first.
+
+    One that comes back is logged once a minute.
+    """
 
     def __init__(self) -> None:
         self.error: LookalikeError | None = None
@@ -56,7 +61,7 @@ class FirstError(AbstractContextManager[None]):
     ) -> bool:
         if not isinstance(error, LookalikeError):
             return False
-        log.warning("work on one generation failed", error=error.message)
+        _repeats.log("work on one generation failed", error=error.message)
         self.error = self.error or error
         return True
 

@@ -137,8 +137,20 @@ def test_the_last_warnings_and_errors_are_remembered(usual_logs: None) -> None:
     assert (lost.level, lost.event) == ("error", "lost the broker")
     assert (failed.event, failed.fields) == ("failed", "")
     for number in range(2 * logs.MOST_RECENT):
-        log.warning("again", number=number)
+        log.warning("again", name="a" * number)
     assert len(logs.recent()) == logs.MOST_RECENT
+
+
+def test_the_requests_of_one_outage_are_remembered_as_one_line(usual_logs: None) -> None:
+    logs.configure("info")
+    log = structlog.get_logger("test")
+    log.error("the disk is nearly full", store="index")
+    for number in range(2 * logs.MOST_RECENT):
+        log.warning("problem", detail=f"no answer for {number / 10} s", request_id=f"{number}a")
+    last, before, *_ = logs.recent()
+    assert (last.event, last.times) == ("problem", 2 * logs.MOST_RECENT)
+    assert "no answer for 9.9 s" in last.fields
+    assert (before.event, before.times) == ("the disk is nearly full", 1)
 
 
 @pytest.mark.parametrize("value", ["plain", "grün", 2**70, 1.5, None, ["a"], {"b": True}])

@@ -24,6 +24,10 @@ _LANGUAGE: Final = re.compile(
     r"(?:[-_][A-Za-z]{2})?[\])]?(?:-[a-z]+)?$"
 )
 """A language, maybe with a country and a channel, at the end of a name."""
+_LANGUAGE_BEFORE: Final = re.compile(
+    r"^(?:EN|DE|FR|ES|IT|NL|PL|CS|SK|SV|DA|FI|NB|PT|RO|HU|US|UK)_(?=[A-Z][a-z])"
+)
+"""A language or a country before a name, as `NL_Title_Short`."""
 
 
 def columns_by_bare_names(
@@ -80,7 +84,7 @@ def _by_languages(
 
     Of several languages the first counts.
     """
-    bare = [_LANGUAGE.sub("", name) for name in names]
+    bare = [_LANGUAGE.sub("", _LANGUAGE_BEFORE.sub("", name)) for name in names]
     if bare == list(names):
         return {}
     known = _fields(names, found, is_any_shops)

@@ -14,6 +14,8 @@ _SLASH: Final = re.compile(r"[>/]")
 _SIGNS: Final = re.compile(r"[>›»→|]|->|=>|&gt;|::|\s[/\\]\s")  # noqa: RUF001
 """What divides a path in any shop's table."""
 _SLASHES: Final = re.compile(r"/|\\")
+PATH: Final = re.compile(r"[>›»→]|->|=>|&gt;")  # noqa: RUF001
+"""What stands in paths and hardly in a name."""
 _DIVIDERS: Final = {"magento": _SLASH, "magento1": _SLASH, "table": _SIGNS}
 _KINDS: Final = frozenset(
     [
@@ -56,8 +58,12 @@ def _names(preset: str, paths_end: str | None, text: str) -> Sequence[str]:
     divider = _divider_of(preset, text)
     paths = _split_paths(text, paths_end) if paths_end else _paths(text, divider)
     split = [[part for part in map(str.strip, divider.split(path)) if part] for path in paths]
-    deepest = max(split, key=len)
-    return deepest[1:] if len(deepest) > 1 and deepest[0].lower() in _ROOTS else deepest
+    return without_root(max(split, key=len))
+
+
+def without_root(names: Sequence[str]) -> Sequence[str]:
+    """Return the categories of a path without the top of the shop's tree."""
+    return names[1:] if len(names) > 1 and names[0].lower() in _ROOTS else names
 
 
 def _divider_of(preset: str, text: str) -> re.Pattern[str]:
@@ -78,8 +84,11 @@ def _paths(text: str, divider: re.Pattern[str]) -> Sequence[str]:
     A comma stands in names too (`Coats, jackets > Parkas`), so it divides only paths that begin
     with the same category.
     """
+    text = text.rstrip(";|, ")
     for sign in _BETWEEN_PATHS:
         parts = [part.strip() for part in text.split(sign) if part.strip()]
+        if sign == "|" and len(parts) > 1 and any(map(PATH.search, parts)):
+            return parts  # `Men > Tops | Sale`: the arrows divide the paths' names
         if len(parts) > 1 and all(map(divider.search, parts)):
             roots = {divider.split(part)[0].strip() for part in parts}
             if sign != "," or len(roots) == 1:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import count
 from typing import Final
 
 from backend.catalogue.drafts import FIELDS
 from backend.catalogue.sources.columns import Columns
-from backend.catalogue.sources.further_names import FURTHER_NAMES
+from backend.catalogue.sources.further_names import FURTHER_NAMES, REDUCED_PRICES
 from backend.catalogue.sources.minor_units import is_minor_name
 from backend.catalogue.sources.money import COMMA, POINT, PriceColumn
 from backend.catalogue.sources.price_names import price_name
@@ -151,7 +152,8 @@ def _find_price_with_currency(header: Sequence[str], fields: dict[str, int]) -> 
     if "price" not in fields:
         bare = [(at, name) for at, name in enumerate(header) if "(" not in name]
         named = ((at, *price_name(name)) for at, name in bare)
-        free = (at for at, price, code in named if code and price in names_of("price"))
+        known = names_of("price") | set(map(plain, PREFIXED_NAMES["price"]))
+        free = (at for at, price, code in named if code and price in known)
         if (found := next((at for at in free if at not in fields.values()), None)) is not None:
             fields["price"] = found
 
@@ -163,6 +165,16 @@ def _find_cents(header: Sequence[str], fields: dict[str, int]) -> bool:
         return False
     fields["price"] = found
     return True
+
+
+def with_reduced_price(header: Sequence[str], columns: Columns) -> Columns:
+    """Take the column of a reduced price for the price where a table has no other."""
+    if "price" in columns.fields:
+        return columns
+    fields = dict(columns.fields)
+    by_name = {plain(name): position for position, name in reversed(list(enumerate(header)))}
+    _find_further(by_name, fields, {"price": REDUCED_PRICES})
+    return replace(columns, fields=fields)
 
 
 def names_a_sku(header: Sequence[str]) -> bool:

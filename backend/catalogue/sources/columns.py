@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from backend.catalogue.drafts import round_money
+from backend.catalogue.sources import price_lists
 from backend.catalogue.sources.cell_texts import as_text, open_value
 from backend.catalogue.sources.feed import RowWarning, WarningKind
 from backend.catalogue.sources.field_readers import READERS, number_of, price_of, read_text
@@ -36,6 +38,10 @@ class Columns:
     prices: PriceColumn = field(default_factory=PriceColumn)
     numeric: frozenset[str] = frozenset()  # attributes that are numbers
     has_cents: bool = False  # prices are in the smallest unit of their money
+
+    @property
+    def _kept_columns(self) -> Collection[int]:
+        return self.attributes.values()
 
     def see(self, values: Sequence[Any]) -> None:
         """Look at a record's price: how all are written decides what 1.299 means."""
@@ -100,8 +106,8 @@ class Columns:
 
         Returns what has to be said of them. Raises ValueError for a price that cannot be stored.
         """
-        if isinstance(cell, list):
-            cell = next(iter(cell), None)
+        several = price_lists.opened(cell)
+        cell = self._one_price(several, fields.get("currency"))
         if isinstance(cell, Mapping):
             cell = price_of(cell)
         text = as_text(cell)
@@ -117,9 +123,24 @@ class Columns:
                 said = f"currency: {other[:20]!r}, but the price is {text[:40]!r}"
                 warnings.append(RowWarning(WarningKind.PRICE, said))
             fields["currency"] = price.currency
+        if price_lists.has_several(several) and self.fields["price"] not in self._kept_columns:
+            said = (
+                f"price: of several, that in {price.currency} counts, and the others are left out"
+            )
+            warnings.append(RowWarning(WarningKind.PRICE, said))
         if isinstance(cell, str) and (why := self.prices.explain(text)):
             warnings.append(RowWarning(WarningKind.DECIMAL, f"price: {why}"))
         return warnings
+
+    def _one_price(self, cell: Any, currency: str | None) -> Any:
+        """Return the price that counts of several, and remember its money for the next lists."""
+        wanted = currency.upper() if currency else self.prices.currency
+        found = price_lists.one_of(cell, wanted)
+        if found is not cell:
+            price_lists.check_unit(found)
+        if found is not cell and not self.prices.currency:
+            self.prices.currency = price_lists.code_of(found)
+        return found
 
     def _price(self, cell: Any, text: str) -> tuple[Price, list[RowWarning]]:
         """Read a price; of a range the lowest, with a warning. Raises ValueError."""
@@ -131,6 +152,11 @@ class Columns:
         try:
             return number_of(cell) or read_price(text, decimal=decimal), []
         except ValueError:
+            read = partial(read_price, decimal=decimal)
+            if several := price_lists.read_several(text, read, self.prices.currency):
+                self.prices.currency = self.prices.currency or several.currency
+                said = f"price: of {text[:40]!r}, that in {several.currency} counts"
+                return several, [RowWarning(WarningKind.PRICE, said)]
             if (lowest := read_lowest(text, decimal=decimal)) is None:
                 raise
             said = f"price: {text[:40]!r} is a range; its lowest price counts"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from backend.catalogue.sources import minor_units
+from backend.catalogue.sources import minor_units, price_lists
 from backend.catalogue.sources.availability import read_availability
 from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.currencies import CODES, SYMBOLS
@@ -30,6 +30,7 @@ _YEAR_WITHIN: Final = re.compile(r"(?<![\d,])(?:19|20)\d\d(?!\d|[.,]\d)")
 
 _AMOUNTS: Final = (
     *("value", "amount", "gross", "price", "incl_tax", "regular", "regular_price"),
+    *("original_amount", "calculated_amount", "price_gross", "unit_price"),
     *("priceRange", "start", "minVariantPrice"),
 )
 """Members of an object that hold its amount, or an object that does."""
@@ -98,10 +99,11 @@ def price_of(cell: Mapping[str, Any]) -> Any:
     """
     if minor := minor_units.of_object(cell):
         return Price(*minor)
+    if price_lists.is_in_cents(cell) and as_text(cell.get("amount")):
+        code = price_lists.code_of(cell)
+        return Price(minor_units.in_major_units(as_text(cell["amount"]), code), code)
     amounts = [cell[key] for key in _AMOUNTS if key in cell]
-    code = next((cell[key] for key in ("currency", "currencyCode") if cell.get(key)), None)
-    if isinstance(code, Mapping):
-        code = code.get("code", code.get("isoCode"))
+    code = price_lists.code_of(cell) if len(cell) > 1 else None
     if not amounts and len(cell) == 1 and str(only := next(iter(cell))).upper() in CODES:
         amounts, code = [cell[only]], str(only)  # {"EUR": 9.5}
     if not amounts:

@@ -54,7 +54,7 @@ class Files(Protocol):
         ...
 
     def tables(self) -> list[str]:
-        """Return the names of all files beside which a table may lie; see `choose_table`."""
+        """Return the names of all files beside which a table may lie; see `choose_tables`."""
         ...
 
     def open(self, name: str) -> BinaryIO:

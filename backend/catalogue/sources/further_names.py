@@ -25,7 +25,7 @@ _NAMES: Final = {
     "merchant_product_id, aw_product_id, sku_id, shop_sku, sku_number, sku_no, stock_keeping_unit, "
     "item_code, part_number, style_number, style_no, internal_reference, default_code, "
     "td_product_id, source_product_id, 商品管理番号, mpn, model, model_number, model_no, "
-    "matnr, material_number, materialnummer, object_id, guid",
+    "matnr, material_number, materialnummer, object_id, guid, code",
     "display_name": "description_short, prod_name, "
     "item_name, product_title, product_page, bezeichnung, artikelbezeichnung, "
     "produktname, artikelname, titel, produkttitel, nom, nom_du_produit, libellé, désignation, "
@@ -55,19 +55,25 @@ _NAMES: Final = {
     "τιμή, розничная_цена, cena_regularna, preço_normal, precio_normal, běžná_cena, "
     "normalpreis, normalpris, ordinarie_pris, prezzo_di_listino, kaina, cijena, hind, "
     "السعر, מחיר, verð, default_price, current_price, final_price, search_price, store_price, "
-    "pricing, price_range_v2, netpr",
+    "pricing, price_range_v2, netpr, brutto_vk, vk_preis_brutto, vkp, vkp_brutto, "
+    "verkaufspreis_brutto, prijs_incl_btw, prijs_inclusief_btw, precio_iva_incluido, "
+    "pvp_iva_incluido, prezzo_iva_inclusa, pris_inkl_moms, pris_ink_moms, cena_z_dph, "
+    "prices",
     "currency": "price_currency, currency_id, currency_iso, währung, waehrung, waers, devise, "
     "moneda, valuta, waluta, měna, валюта",
     "base_colour": "color_name, colour_name, colour_group_name, color_group_name, farbe, "
     "grundfarbe, couleur, colore, cor, kleur, "
     "färg, farve, farge, väri, kolor, barva, szín, culoare, renk, цвет, колір, spalva, χρώμα, "
-    "цвят, boja, värv, krāsa, màu_sắc, màu, اللون, צבע, カラー, 色, 颜色, 색상",
+    "цвят, boja, värv, krāsa, màu_sắc, màu, اللون, צבע, カラー, 色, 颜色, 색상, "
+    "color_map, colour_map, main_color, main_colour, hauptfarbe, primary_color, primary_colour, "
+    "color_family, colour_family",
     "gender": "target_gender, geschlecht, sexe, sexo, genere, género, gênero, geslacht, kön, køn, "
     "kjønn, płeć, pohlaví, пол, стать, cinsiyet, 性別, 性别, 성별, "
     "target_genders, target_group, zielgruppe, geschlechter, genre",
     "brand": "manufacturer_name, vendor, vendor_name, marke, hersteller, markenname, marque, "
     "fabricant, marca, merk, märke, mærke, marka, producent, značka, výrobce, márka, бренд, "
-    "производитель, ブランド, 品牌, 브랜드, varumärke, varemerke, tillverkare, merkki, üretici",
+    "производитель, ブランド, 品牌, 브랜드, varumärke, varemerke, tillverkare, merkki, üretici, "
+    "manufacturers, brands",
     "link": "url, deep_link, deeplink, product_page_url, merchant_deep_link, aw_deep_link, "
     "buy_url, permalink, canonical_url, product_link_url, produkturl, produktlink, lien, enlace",
     "group_id": "item_group_sku, handle_id, parent, parent_code, parent_product, master_sku, "
@@ -86,7 +92,8 @@ _NAMES: Final = {
     "الصورة, תמונה, imgs, pictures, gallery, image_list, image_gallery, mime_info, "
     "merchant_image_url, aw_image_url, media_main_image_url, thumbnail, thumbnail_url, "
     "商品画像url, صورة_المنتج, image_big, image_1920, primary_image, "
-    "primary_image_url, featured_image, media_content, media_thumbnail, enclosure",
+    "primary_image_url, featured_image, media_content, media_thumbnail, enclosure, "
+    "product_thumbnail",
     "in_stock": "stock_level, current_stock_level, current_stock, stock_qty, inventory, "
     "available, available_quantity, qty_available, bestand, lagerbestand, lager, lagermenge, "
     "verfügbarkeit, verfuegbarkeit, lieferbarkeit, disponibilité, quantité, disponibilidad, "
@@ -110,8 +117,17 @@ _NAMES: Final = {
     "rayon, famiglia, reparto, familia, sección, kategoria_produktu, κατηγορία, "
     "merchant_category, advertiser_category, category_1, product_category_1, cat, "
     "categ_id, categ_id_complete_name, complete_name, "
-    "product_types, hierarchical_categories, product_type_name, article_type_name, type",
+    "product_types, hierarchical_categories, product_type_name, article_type_name, type, "
+    "feed_product_type",
 }
 FURTHER_NAMES: Final[Mapping[str, Sequence[str]]] = {
     field: [name.strip() for name in names.split(",")] for field, names in _NAMES.items()
 }
+REDUCED_PRICES: Final = (
+    *("sale_price", "special_price", "now_price", "offer_price", "discount_price", "promo_price"),
+    *("discounted_price", "reduced_price", "aktionspreis", "angebotspreis", "sonderpreis"),
+    *("prix_promo", "prix_promotionnel", "prix_remisé", "precio_oferta", "precio_rebajado"),
+    *("prezzo_scontato", "prezzo_promozionale", "aanbiedingsprijs", "actieprijs", "kampanjpris"),
+    *("cena_promocyjna", "akční_cena", "preço_promocional", "セール価格", "促销价"),
+)
+"""Names of prices that are the price only where a table has no other."""

@@ -25,7 +25,9 @@ _PARTS: Final = re.compile(
     r"(?P<after>[^\d\s+-]*)\s*(?P<after2>[^\d\s+-]*)"
 )
 _REMARK_BEFORE: Final = re.compile(
-    r"^(?:(?:UVP|RRP|MSRP|MRP|PVP|price|preis|prix|precio|prezzo|cena)\b|(?:inkl?|incl)\b)[:.]?\s*",
+    r"^(?:(?:UVP|RRP|MSRP|MRP|PVP|price|preis|prix|precio|prezzo|cena|inkl?|incl|nur|only|now|just"
+    r"|jetzt|seulement|solo|sólo|slechts|tylko|jen|endast|kun|vain|только)\b|(?:ca|approx)\.|~)"
+    r"[:.]?\s*",
     re.IGNORECASE,
 )
 _REMARK_BEHIND: Final = re.compile(
@@ -200,6 +202,8 @@ def _currency(text: str, names: Sequence[str]) -> str | None:
     if unknown:
         name = unknown[0][:20]
         raise ValueError(f"{text[:40]!r} is not a price such as 1299.50: {name!r} is unknown")
+    if "FR" in names and "KR" in names:  # Swedish: `fr. 299 kr` is a lowest price, not in francs
+        return None
     codes = [name for name in names if name in CODES]
     found = set(codes or (SYMBOLS[name] for name in names if name in SYMBOLS))
     if len(found) > 1:
@@ -216,6 +220,7 @@ class PriceColumn:
     """How the prices of one column are written, found out by looking at all of them."""
 
     given: str | None = None  # the separator of decimals that the operator named
+    currency: str | None = None  # of the first of several prices of a product
     default: str = POINT  # where no price tells
     _seen: Counter[str] = field(default_factory=Counter)
     _ambiguous: int = 0

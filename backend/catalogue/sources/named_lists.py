@@ -16,6 +16,7 @@ LISTS: Final = frozenset(
         *("attributes", "custom_attributes", "customAttributes", "option_values", "optionValues"),
         *("properties", "specifications", "specs", "features", "parameters", "params"),
         *("additionalProperty", "extension_attributes", "media_gallery_entries", "prices"),
+        "calculated_price",  # of Medusa
     ]
 )
 """Members that are looked at; a record with none of them stays as it is."""
@@ -89,6 +90,10 @@ def _pairs(name: str, value: Any) -> Iterator[tuple[str, Any] | None]:
         value = only if isinstance(only, list) else value  # `<attributes><attribute>`
     if name == "prices":
         yield _price(value)
+    elif name == "calculated_price":
+        if isinstance(value, Mapping) and "original_amount" in value:
+            yield "price", value
+        yield None  # it stays, because it may hold a reduced price too
     elif name == "media_gallery_entries" and isinstance(value, list):
         yield _images(value)
     elif name == "extension_attributes":

@@ -25,10 +25,11 @@ _WORDS: Final[Mapping[str, str]] = {  # the name of an option -> the added colum
     **dict.fromkeys(("gender", "geschlecht", "genere", "género", "sexo", "пол"), GENDER),
 }
 _NAME: Final = re.compile(
-    r"(?:product)?(?:option|attribute|variation) ?(?:(\d+) name|name ?(\d+))", re.IGNORECASE
+    r"(?:product|variant )?(?:option|attribute|variation) ?(?:(\d+) name|name ?(\d+))",
+    re.IGNORECASE,
 )
 _VALUE: Final = re.compile(
-    r"(?:product)?(?:option|attribute|variation) ?"
+    r"(?:product|variant )?(?:option|attribute|variation) ?"
     r"(?:(\d+) value(?:\(s\))?|(?:value|description) ?(\d+))",
     re.IGNORECASE,
 )

@@ -161,15 +161,25 @@ def _options(
     product: Mapping[str, Any], variant: Mapping[str, Any], joined: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the values of a variant by the names of the product's options: `color` = Red."""
-    names = [option.get("name") for option in _nodes(product.get("options"))]
+    options = [*_nodes(product.get("options"))]
+    names = [option.get("name") or option.get("title") for option in options]
     pairs = [(name, variant.get(f"option{at}")) for at, name in enumerate(names, start=1)]
     chosen = _nodes(variant.get("selectedOptions"))
     pairs += [(option.get("name"), option.get("value")) for option in chosen]
+    by_id = {str(option.get("id")): name for option, name in zip(options, names, strict=True)}
+    pairs += [(_option_name(it, by_id), it.get("value")) for it in _nodes(variant.get("options"))]
     return {
         name.lower(): value
         for name, value in pairs
         if isinstance(name, str) and value and not joined.get(name.lower())
     }
+
+
+def _option_name(option: Mapping[str, Any], by_id: Mapping[str, Any]) -> Any:
+    """Return the name of an option that a variant of Medusa chooses: its own, or by its id."""
+    around = option.get("option")
+    own = around.get("title") if isinstance(around, Mapping) else None
+    return own or by_id.get(str(option.get("option_id")))
 
 
 def _images(product: Mapping[str, Any], variant: Mapping[str, Any]) -> list[Any]:

@@ -250,7 +250,24 @@ PRESETS: Final = (
     ),
     TABLE,
 )
-_WITH_VARIANT_ROWS: Final = tuple(map(_with_variant_rows, variant_rows.RULES))
+_MEDUSA: Final = Preset(
+    name="medusa",
+    title="Medusa's product export",
+    known_by=(("Product Handle", "Product Title", "Variant SKU"),),
+    columns={
+        "sku": ["Variant SKU"],
+        "display_name": ["Product Title"],
+        "group_id": ["Product Handle"],
+        "in_stock": ["Variant Inventory Quantity"],
+        "base_colour": [named_options.COLOUR],
+        "gender": [named_options.GENDER],
+    },
+    hidden={"Product Status": ("draft", "proposed", "rejected")},
+    added=named_options.ADDED,
+    arrange=named_options.arrange,
+    is_any_shops=True,
+)
+_WITH_VARIANT_ROWS: Final = (_MEDUSA, *map(_with_variant_rows, variant_rows.RULES))
 NAMES: Final = tuple(preset.name for preset in PRESETS)
 
 

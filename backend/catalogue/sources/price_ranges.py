@@ -24,10 +24,11 @@ def ends_of(text: str) -> Sequence[str]:
     """Return the prices that a range names, the lowest first; nothing for a text that is none."""
     if len(text) > LONGEST:
         return ()
-    if (start := _AND_MORE.sub("", _FROM.sub("", text))) != text:
-        return (start,)
-    parts = _BETWEEN.split(text)
-    return tuple(parts) if len(parts) == 2 and all(parts) else ()
+    start = _AND_MORE.sub("", _FROM.sub("", text))
+    parts = _BETWEEN.split(start)
+    if len(parts) == 2 and all(parts):
+        return tuple(parts)
+    return (start,) if start != text else ()
 
 
 def read_lowest(text: str, *, decimal: str = POINT) -> Price | None:

@@ -22,6 +22,8 @@ LOOKED_AT: Final = 10_000
 LEAST_SHARE: Final = 0.1
 FEWEST: Final = 2
 """Rows that repeat the sku of a row above before another column is looked for."""
+MOSTLY: Final = 0.5
+"""Of the rows, which have no value."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,9 @@ def choose_column(
 ) -> SkuChoice | None:
     """Return another column than the first of `columns`, if only that is filled and unique.
 
-    The first one repeats its values, or lacks one, in a tenth of the rows, and the other has a
-    value of its own in every row; otherwise None. Rows without any of the values do not count.
+    The first one repeats its values in a tenth of the rows, or lacks one in half of them, and the
+    other has a value of its own in every row; otherwise None. Rows without any of the values do
+    not count.
     """
     seen = {at: _Seen() for at in columns}
     total = 0
@@ -87,7 +90,7 @@ def choose_column(
     first, *others = columns
     repeated, empty = seen[first].repeated, seen[first].empty
     is_group = repeated >= max(FEWEST, LEAST_SHARE * total)
-    if not is_group and empty < max(1, LEAST_SHARE * total):
+    if not is_group and empty < max(1, MOSTLY * total):
         return None
     unique = (at for at in others if not seen[at].repeated and not seen[at].empty)
     if (found := next(unique, None)) is None:

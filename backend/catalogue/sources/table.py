@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from backend.catalogue.sources.bare_names import columns_by_bare_names
 from backend.catalogue.sources.categories import category_fields
-from backend.catalogue.sources.column_names import match, names_a_sku, plain
+from backend.catalogue.sources.category_levels import CategoryLevels
+from backend.catalogue.sources.column_names import match, names_a_sku, plain, with_reduced_price
 from backend.catalogue.sources.columns import Columns
 from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_header import HEADER_LINES, read_header
@@ -79,6 +80,7 @@ class Table:
         has_stock = "in_stock" in self._columns.fields
         self._places = [] if has_stock else columns_by_place(names)
         self._publication = Publication.find(names, self.preset.hidden, self.preset.in_english)
+        self._levels = self._category_levels()
         is_ours = not self.preset.is_any_shops
         self._has_category_paths = is_ours or self._category_may_be_a_path()
         self._prices_seen = mapping.decimal is not None or "price" not in self._columns.fields
@@ -108,6 +110,8 @@ class Table:
             numeric=mapping.numeric,
             is_any_shops=is_any_shops,
         )
+        if is_any_shops:
+            columns = with_reduced_price(names, columns)
         could_be = further_columns(names, columns.fields.get("image_uri"))
         more = [at for at in could_be if at not in columns.fields.values()]
         of_file = len(names) - len(self.preset.added)
@@ -151,11 +155,30 @@ class Table:
         is_plain_stock = field == "in_stock" and plain(name) == "instock"
         return not is_plain_stock and name not in self.preset.added
 
+    def _category_levels(self) -> CategoryLevels | None:
+        """Return the columns of any shop's table that are levels of its categories."""
+        if not self.preset.is_any_shops:
+            return None
+        fields, given = self._columns.fields, self._mapping.columns
+        return CategoryLevels.find(self._header.columns, fields, given)
+
+    def _with_categories(self, values: Sequence[Any], fields: dict[str, Any]) -> dict[str, Any]:
+        """Return fields with their category path split, or with the levels of the row."""
+        if self._levels and (path := self._levels.deepest_path(values)):
+            fields = {**fields, "article_type": path}
+        if self._has_category_paths:
+            fields = category_fields(self.preset, fields)
+        return self._levels.apply(values, fields) if self._levels else fields
+
     def _category_may_be_a_path(self) -> bool:
         """Tell whether the category is a column that we found by another name than our own."""
         at = self._columns.fields.get("article_type")
-        is_ours = at is None or plain(self._header.columns[at]) == "articletype"
-        return not is_ours and "article_type" not in self._mapping.columns
+        is_ours = at is not None and plain(self._header.columns[at]) == "articletype"
+        return (
+            (at is not None or self._levels is not None)
+            and not is_ours
+            and "article_type" not in self._mapping.columns
+        )
 
     def _templated_images(self, given: str | None, usual: str | None) -> TemplatedImages | None:
         """Return images by the operator's template, or by the usual one if no column names them."""
@@ -189,7 +212,8 @@ class Table:
     def describe(self) -> Description:
         """Return the platform, and which column is which of our fields."""
         names = self._header.columns
-        fields = {field: names[position] for field, position in self._columns.fields.items()}
+        places = {**self._columns.fields, **(self._levels.described() if self._levels else {})}
+        fields = {field: names[position] for field, position in places.items()}
         title = f"{self.preset.title} ({self.form})"
         return Description(
             title,
@@ -287,8 +311,8 @@ class Table:
             fields["in_stock"] = is_there
         if self._publication.columns:
             warnings += self._publication.apply(record.values, fields, warnings)
-        if self._has_category_paths:
-            fields = category_fields(self.preset, fields)
+        if self._levels or self._has_category_paths:
+            fields = self._with_categories(record.values, fields)
         image = None
         if self._templated:
             image, wrong_image = self._templated.find(record.values)
@@ -299,6 +323,6 @@ class Table:
             fields=fields,
             image=image,
             warnings=warnings,
-            is_checked=plain is not None,
+            is_checked=plain is not None and self._levels is None,
         )
         return row if self._templated else self._named.add_named(row, uri, record.values)

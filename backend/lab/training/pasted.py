@@ -1,14 +1,17 @@
 """Learn the layers that tell what was pasted on an image, on maps of the frozen network.
 
-    python -m backend.lab.training.pasted CATALOGUE PHOTOGRAPHS --out pasted.npz
+    python -m backend.lab.training.pasted CATALOGUE PHOTOGRAPHS --in-full FOLDER --out pasted.npz
 
 CATALOGUE is a folder with `styles.csv` and `images/`; PHOTOGRAPHS has a folder of photographs for
-each kind of clothes. Images are left out of the training as by `backend.lab.training.regions`. A
-tenth of the photographs decides the limit: 1% of them count as pasted.
+each kind of clothes; FOLDER has products' images in full size, which are named by their skus.
+Images are left out of the training as by `backend.lab.training.regions`, and those in full size
+whose number is below 0.25. A tenth of the photographs decides the limit: 1% of them count as
+pasted.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import numpy as np
@@ -31,13 +34,12 @@ from backend.embedders.region_head import (
     load_layers,
     save_layers,
 )
-from backend.embedders.regions import COLUMNS, FINE_COLUMNS, FINE_ROWS, ROWS
+from backend.embedders.regions import COLUMNS, DOUBT, FINE_COLUMNS, FINE_ROWS, ROWS
 from backend.embedders.tuned import SHIPPED
 from backend.lab.evaluation.splits import fraction_of
 from backend.lab.training.composites import MASK
 from backend.lab.training.pasted_images import PastedMaker
 from backend.lab.training.regions import (
-    BATCH,
     DECAY,
     HELD_OUT_PHOTOGRAPHS,
     LARGEST_RATE,
@@ -54,9 +56,12 @@ from backend.lab.training.regions import (
 )
 
 DECIDE_LIMIT: Final = HELD_OUT_PHOTOGRAPHS + 0.1  # photographs below it decide the limit
+HELD_OUT_IN_FULL: Final = 0.25  # few products have such images, so more of them are left out
 SHARE_LOST: Final = 0.01  # of photographs that count as pasted
-MASK_WEIGHT, ANY_WEIGHT = 2.0, 0.5  # of both parts of the loss
-DROPPED: Final = 0.1  # share of channels at a stride of 16 that are left out at each step
+SHARE_IN_DOUBT: Final = 0.03  # of photographs that are looked at again, or count as pasted
+BATCH: Final = 64
+MASK_WEIGHT, ANY_WEIGHT, ORDER_WEIGHT = 2.0, 0.5, 0.25  # of the parts of the loss
+DROPPED: Final = 0.2  # share of channels at a stride of 16 that are left out at each step
 
 SHAPES: Final = (
     (EARLY, FINE_ROWS, FINE_COLUMNS),
@@ -123,7 +128,22 @@ def loss(mask: Tensor, any_: Tensor, wanted: Tensor) -> Tensor:
     larger = functional.interpolate(mask, MASK, mode="bilinear", align_corners=False)[:, 0]
     has_any = (wanted.amax(dim=(1, 2)) > 0.5).float()
     entropy = functional.binary_cross_entropy_with_logits
-    return MASK_WEIGHT * entropy(larger, wanted) + ANY_WEIGHT * entropy(any_[:, 0], has_any)
+    return (
+        MASK_WEIGHT * entropy(larger, wanted)
+        + ANY_WEIGHT * entropy(any_[:, 0], has_any)
+        + ORDER_WEIGHT * _order_loss(any_[:, 0], has_any > 0.5)
+    )
+
+
+def _order_loss(told: Tensor, has_any: Tensor) -> Tensor:
+    """Return how far images with something pasted are from being above all others of the batch.
+
+    The highest of the others count the most, since few of them may be taken for pasted.
+    """
+    if has_any.all() or not has_any.any():
+        return told.sum() * 0
+    highest = torch.logsumexp(told[~has_any], dim=0)
+    return functional.softplus(highest - told[has_any]).mean()
 
 
 def judge(head: PastedHead, maps: Maps) -> npt.NDArray[np.float32]:
@@ -140,24 +160,41 @@ def main(
     catalogue: Catalogue,
     photographs: Photographs,
     out: Out,
-    count: Annotated[int, typer.Option(help="composites to learn on")] = 7_000,
-    epochs: Annotated[int, typer.Option(help="how often each is seen")] = 6,
+    in_full: Annotated[Path | None, typer.Option(help="images in full size, below it")] = None,
+    count: Annotated[int, typer.Option(help="composites to learn on")] = 9_000,
+    epochs: Annotated[int, typer.Option(help="how often each is seen")] = 20,
     seed: Annotated[int, typer.Option(help="decides composites and weights")] = 5,
 ) -> None:
     """Make composites, compute their maps and those of photographs, and learn the layers."""
     size, shot = Checkpoint.load(SHIPPED).input_size, photographs_to_learn(photographs)
     learnt = [path for path, _ in shot if fraction_of(path.name) >= DECIDE_LIMIT]
     others = [path for path, _ in shot if fraction_of(path.name) < DECIDE_LIMIT]
+    large = sorted(in_full.rglob("*.jpg")) if in_full else []
     maker = PastedMaker(
-        products_by_kind(catalogue), shot, things=learnt, seed=seed, input_size=size
+        products_by_kind(catalogue),
+        shot,
+        things=learnt,
+        in_full=[path for path in large if fraction_of(path.stem) >= HELD_OUT_IN_FULL],
+        seed=seed,
+        input_size=size,
     )
     pasted = maker.make_pasted(count)
     maps = describe(np.concatenate([pasted.pixels, maker.take_photographs(learnt)]))
     head = learn(maps, pasted.masks, epochs=epochs, seed=seed)
     as_they_are = maker.take_photographs(others)[: len(others)]
-    limit = np.quantile(judge(head, describe(as_they_are)), 1 - SHARE_LOST)
-    head.any.bias.data -= float(limit)
+    set_limits(head, judge(head, describe(as_they_are)))
     save_layers(head, out)
+
+
+def set_limits(head: PastedHead, told: npt.NDArray[np.float32]) -> None:
+    """Have SHARE_LOST of photographs above 0, and SHARE_IN_DOUBT above DOUBT.
+
+    `told` are the numbers that `judge` returns of photographs on which nothing was pasted.
+    """
+    limit, doubt = np.quantile(told, [1 - SHARE_LOST, 1 - SHARE_IN_DOUBT])
+    unit = -DOUBT / float(limit - doubt)
+    head.any.weight.data *= unit
+    head.any.bias.data = (head.any.bias.data - float(limit)) * unit
 
 
 if __name__ == "__main__":

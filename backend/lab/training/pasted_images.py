@@ -1,14 +1,15 @@
 """Images on which something was pasted, to learn from what that looks like.
 
 The products of the catalogue are thumbnails, so whoever learns from them alone learns that what is
-blurred was pasted. So things are cut out of photographs, too, and pieces of photographs are given
-the outline of a product.
+blurred was pasted. So half of these are made sharper, others come from images in full size, things
+are cut out of photographs, too, and pieces of photographs are given the outline of a product.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from random import Random
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,14 +18,21 @@ from PIL import Image, ImageFilter
 
 from backend.embedders.pixels import Pixels
 from backend.lab.training.composites import MASK, Maker
-from backend.lab.training.street import TALL, WIDE, Street, find_thing, lay_ground
+from backend.lab.training.street import TALL, WIDE, Street, cut_out, find_thing, lay_ground
 
-PRODUCTS, THINGS = 0.45, 0.3
-"""Shares of what is pasted: products, things of photographs; the rest are pieces of photographs."""
+PRODUCTS, IN_FULL, THINGS = 0.35, 0.2, 0.25
+"""Shares of what is pasted: products, those in full size, things of photographs.
 
+The rest are pieces of photographs.
+"""
+
+WHOLE: Final = 0.65  # share of composites that have all of a photograph as their ground
+SHARPENED: Final = 0.5  # share of the products that are made sharper
 ALONE: Final = 0.75  # share of composites with one thing on them; others have two or three
 NEAR: Final = 0.4  # share of composites that are cropped to a thing and some ground
-SIDE: Final = 400  # the longer side in pixels of what is cut out of a photograph
+SIDE: Final = 400  # the longer side in pixels of what is cut out of an image in full size
+ENLARGED: Final = 300  # the same of a product that is made sharper
+VIEWS: Final = 2  # of each photograph in other light, and of a part of it
 AROUND = (-0.05, 0.3)  # share of a thing's width and height that is left around it, at each edge
 
 
@@ -44,30 +52,35 @@ class PastedMaker(Maker):
         photographs: Sequence[tuple[Path, int]],
         *,
         things: Sequence[Path],
+        in_full: Sequence[Path] = (),
         seed: int,
         input_size: tuple[int, int],
     ) -> None:
-        """As a Maker; `things` are photographs that are cut out where their ground is plain."""
+        """As a Maker; `things` are photographs that are cut out where their ground is plain.
+
+        `in_full` are images of products in full size.
+        """
         super().__init__(products, photographs, seed=seed, input_size=input_size)
         self._things = [cut for path in things if (cut := _cut(path))]
+        self._in_full = [cut for path in in_full if (cut := _cut_product(path))]
 
     def make_pasted(self, count: int) -> PastedImages:
-        """Make composites; half of them on a corner of a photograph, the others on all of one."""
+        """Make composites: WHOLE of them on all of a photograph, the others on a corner of one."""
         made = PastedImages(
             np.empty((count, *self._input_size, 3), np.uint8), np.empty((count, *MASK), np.float16)
         )
         for row in range(count):
-            image, covered = self._paste_some(whole=row % 2 == 1)
+            image, covered = self._paste_some(whole=self._random.random() < WHOLE)
             made.pixels[row] = self._shrunk(image)
             made.masks[row] = np.asarray(covered.resize(MASK[::-1], Image.Resampling.BOX))
         return made
 
     def take_photographs(self, photographs: Sequence[Path]) -> Pixels:
-        """Return photographs as they are, then each in other light, then a part of each."""
+        """Return photographs as they are, then VIEWS times in other light and in part."""
         return np.stack([self._shrunk(image) for image in self._taken(photographs)])
 
     def _taken(self, photographs: Sequence[Path]) -> Iterator[Image.Image]:
-        for change in (lambda image: image, self.take_again, self._part):
+        for change in (lambda image: image, *[self.take_again, self._part] * VIEWS):
             for path in photographs:
                 yield change(Image.open(path).convert("RGB"))
 
@@ -96,9 +109,17 @@ class PastedMaker(Maker):
         """Draw what is pasted."""
         random, drawn = self._random, self._random.random()
         if drawn < PRODUCTS:
-            return self._product()[0]
-        if drawn < PRODUCTS + THINGS:
-            return random.choice(self._things)
+            product = self._product()[0]
+            return _sharpened(product) if random.random() < SHARPENED else product
+        if drawn < PRODUCTS + IN_FULL and self._in_full:
+            return _mirrored(random.choice(self._in_full), random)
+        if drawn < PRODUCTS + IN_FULL + THINGS:
+            return _mirrored(random.choice(self._things), random)
+        return self._piece()
+
+    def _piece(self) -> Image.Image:
+        """Return a piece of a photograph that has the outline of a product."""
+        random = self._random
         outline = self._product()[0]
         enlarged = max(1, 300 / max(outline.size))
         outline = outline.resize(
@@ -119,6 +140,28 @@ class PastedMaker(Maker):
         left, right = max(0, left - across * more[0]), min(1, right + across * more[1])
         top, bottom = max(0, top - down * more[2]), min(1, bottom + down * more[3])
         return int(left * width), int(top * height), round(right * width), round(bottom * height)
+
+
+def _mirrored(image: Image.Image, random: Random) -> Image.Image:
+    """Return an image, or its mirror image."""
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else image
+
+
+def _sharpened(cut: Image.Image) -> Image.Image:
+    """Enlarge a thumbnail's product, with an outline and edges as a larger image has them."""
+    factor = max(1, ENLARGED / max(cut.size))
+    size = int(cut.width * factor), int(cut.height * factor)
+    large = cut.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    large = large.filter(ImageFilter.UnsharpMask(factor, percent=150, threshold=0))
+    outline = cut.getchannel("A").resize(size, Image.Resampling.BICUBIC)
+    large.putalpha(outline.point(lambda level: 4 * (level - 96)))
+    return large
+
+
+def _cut_product(path: Path) -> Image.Image | None:
+    image = Image.open(path).convert("RGB")
+    image.thumbnail((SIDE, SIDE))
+    return cut_out(image)
 
 
 def _cut(photograph: Path) -> Image.Image | None:

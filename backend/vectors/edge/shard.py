@@ -26,6 +26,7 @@ from backend.files import sync_folder
 from backend.filters import FieldType, Schema
 from backend.filters.tokens import TOKENS
 from backend.vectors import Point, payload_indexes
+from backend.vectors.edge.holes import check_holes
 from backend.vectors.translate import path as json_path
 
 _TYPES: Final[dict[FieldType, qe.PayloadSchemaType]] = {
@@ -115,11 +116,13 @@ def open_shard(path: Path, *, size: int, schema: Schema, tokens: bool) -> qe.Edg
     """Open the shard in a folder, made on first use, with all its payload indexes.
 
     The caller owns the folder. Raises IndexLocked, ConfigurationError for vectors of another size,
-    and IndexUnavailable for a damaged folder, which can be deleted: all it holds can be rebuilt.
+    IndexFull before a full disk ends the process, and IndexUnavailable for a damaged folder, which
+    can be deleted: all it holds can be rebuilt.
     """
     with engine_errors():
         if not path.exists() or not any(path.iterdir()):
             _create(path, size)
+        check_holes(path)
         shard = qe.EdgeShard.load(str(path), _config(size))
         with closed_on_error(shard):
             index_fields(shard, schema, tokens=tokens)

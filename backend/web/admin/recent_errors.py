@@ -60,7 +60,7 @@ def _of_this_process() -> list[RecentError]:
     return [
         RecentError(
             at=datetime.fromisoformat(line.at),
-            what=line.event,
+            what=f"{line.event} ({line.times} times)" if line.times > 1 else line.event,
             why=line.fields,
             level=line.level,
         )

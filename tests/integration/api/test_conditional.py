@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from typing import Any
 
 import pytest
@@ -59,6 +60,19 @@ def test_a_list_has_a_weak_tag_that_holds_until_it_changes(wardrobe: Shop, path:
     assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", tag)
     other = wardrobe.client.get(f"{url}&fields=price", headers={"If-None-Match": tag})
     assert other.status_code == 200 or not first.json["items"]
+
+
+def test_what_is_trending_has_the_same_tag_for_a_minute(wardrobe: Shop) -> None:
+    bought = {"kind": "purchase", "sku": "0001", "user": "ann"}
+    assert wardrobe.client.post("/v1/events", json=bought).status_code == 200
+    wardrobe.work()
+    tags = set()
+    for _ in range(3):
+        answer = wardrobe.client.get("/v1/trending")
+        assert [it["sku"] for it in answer.json["items"]] == ["0001"]
+        tags.add(answer.headers["ETag"])
+        time.sleep(0.5)  # without that, its score falls by two millionths in this time
+    assert len(tags) <= 2, "a minute may end meanwhile, but not two"
 
 
 def test_a_read_sees_a_change_of_state_and_a_write_does_not_mind_it(shop: Shop) -> None:

@@ -98,7 +98,7 @@ def test_an_answer_is_shown_again_as_it_was_given(colours: Shop) -> None:
         ("/v1/new-products", "new"),
     ],
 )
-def test_every_list_is_kept(colours: Shop, path: str, name: str) -> None:
+def test_an_answer_of_every_list_can_be_read_again(colours: Shop, path: str, name: str) -> None:
     answer = colours.client.get(path).json
     again = colours.client.get(f"/v1/recommendations/{answer['recommendation_id']}").json
     assert again["list"] == name

@@ -174,13 +174,26 @@ def test_together_answers_for_a_product_without_a_vector(colours: Shop) -> None:
     assert colours.client.get("/v1/products/none/together").status_code == 404
 
 
-def test_trending_and_new(colours: Shop) -> None:
+def test_lists_of_trending_and_new_products_obey_filters_and_leave_out_what_was_removed(
+    colours: Shop,
+) -> None:
     act(colours, ("view", "blue-1"), ("purchase", "red-1"), user="ann")
     assert colours.skus("/v1/trending") == ["red-1", "blue-1"]
     assert colours.skus("/v1/trending", article_type="Jeans") == ["blue-1"]
     assert colours.skus("/v1/new-products", limit=2) == ["blue-4", "blue-3"]
     colours.client.delete("/v1/products/red-1")
     assert colours.skus("/v1/trending") == ["blue-1"]
+
+
+def test_a_filter_finds_what_is_less_popular_and_older_than_many_others(colours: Shop) -> None:
+    belts = [f"belt-{number}" for number in range(110)]
+    for sku in belts:
+        colours.put(sku, None, article_type="Belts")
+    act(colours, ("view", "blue-1"), user="bob")
+    act(colours, *(("purchase", sku) for sku in belts), user="ann")
+    url = "/v1/users/nobody/recommendations"
+    found = colours.client.get(f"{url}?limit=2&article_type=Jeans").json["items"]
+    assert [(it["sku"], it["reason"]) for it in found] == [("blue-1", "popular"), ("blue-4", "new")]
 
 
 @pytest.mark.parametrize(

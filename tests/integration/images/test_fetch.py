@@ -156,7 +156,7 @@ def test_an_image_of_an_allowed_host_is_fetched(get: Callable[..., bytes], port:
         "s3://another-bucket/1.jpg",
     ],
 )
-def test_nothing_else_is_asked(uri: str) -> None:
+def test_an_address_on_another_host_or_of_another_kind_is_refused(uri: str) -> None:
     assert isinstance(refuse(uri, ["cdn.example", "bucket"]), ForbiddenImage)
 
 

@@ -289,7 +289,7 @@ def by_hand() -> tuple[Ranking, Labels]:
     return Ranking(embedder="e", neighbours=neighbours, diversity=np.ones(6)), labels
 
 
-def test_a_score_by_hand() -> None:
+def test_the_score_of_a_small_ranking_is_what_is_computed_by_hand() -> None:
     ranking, labels = by_hand()
     everybody = {"all": np.ones(6, bool)}
 

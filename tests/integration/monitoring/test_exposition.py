@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -279,6 +280,38 @@ def test_a_port_of_its_own_needs_no_key_and_shows_nothing_else(shop: Shop) -> No
             MetricsServer(Exposition(Path("none")), host="127.0.0.1", port=server.port)
     finally:
         server.stop()
+
+
+class BrokenExposition(Exposition):
+    """Fails at each scrape, as a defect would."""
+
+    def encode(self, accept: str) -> tuple[bytes, str]:
+        raise RuntimeError(accept)
+
+
+class LateExposition(Exposition):
+    """Has its text when the scraper has gone."""
+
+    gone = threading.Event()
+
+    def encode(self, accept: str) -> tuple[bytes, str]:
+        self.gone.wait(60)
+        return b"x" * 10_000_000, "text/plain"
+
+
+@pytest.mark.parametrize("kind", [BrokenExposition, LateExposition])
+def test_a_scrape_that_ends_badly_writes_no_plain_traceback(
+    kind: type[Exposition], capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = MetricsServer(kind(Path("none")), host="127.0.0.1", port=0)
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port)) as scraper:
+        scraper.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        wait_for(lambda: any("process_request" in it.name for it in threading.enumerate()))
+    LateExposition.gone.set()
+    wait_for(lambda: not any("process_request" in it.name for it in threading.enumerate()))
+    server.stop()
+    assert "Exception occurred" not in capfd.readouterr().err
 
 
 def test_another_process_takes_the_port_when_the_first_one_ends(shop: Shop, tmp_path: Path) -> None:

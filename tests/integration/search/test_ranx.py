@@ -22,7 +22,7 @@ from backend.search.ranking import (
 RANX = TESTS / "support" / "ranx_judge.py"
 
 
-def test_ranx_agrees(tmp_path: Path) -> None:
+def test_metrics_of_rankings_are_those_of_ranx(tmp_path: Path) -> None:
     k, dice = 5, np.random.default_rng(0)
     relevant = dice.random((200, 12)) < dice.random((200, 1))
     relevant[:, 0] |= ~relevant.any(axis=1)  # ranx knows no query without a relevant item

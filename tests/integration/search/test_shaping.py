@@ -270,7 +270,7 @@ def test_diverse_lists_are_those_of_the_formula(
         assert [it["sku"] for it in items] != list(r)[:6]
 
 
-def test_all_options_hold_together(filled: tuple[Shop, Oracle]) -> None:
+def test_options_that_shape_a_list_hold_side_by_side(filled: tuple[Shop, Oracle]) -> None:
     shop, oracle = filled
     query = queries(oracle)[1]
     gender = oracle.rows[query].gender

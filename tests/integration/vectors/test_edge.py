@@ -27,16 +27,25 @@ from backend.vectors.edge.index import EdgeIndex
 
 SCHEMA: dict[str, FieldType] = {"gender": "keyword"}
 
+UNSHARE = shutil.which("unshare")
+MAY_MOUNT = UNSHARE is not None and not subprocess.call(
+    [UNSHARE, "--mount", "true"], stderr=subprocess.DEVNULL
+)
+
 PREAMBLE = """
-import os, signal, sys
+import os, shutil, signal, sys
 from pathlib import Path
 import numpy as np
+from backend.errors import IndexFull
 from backend.vectors import Point
 from backend.vectors.edge import shard as edge_shard
 from backend.vectors.edge.index import EdgeIndex
 
 path = Path(sys.argv[1])
 index = EdgeIndex(path, size=4, schema={"gender": "keyword"})
+
+def free(path):
+    return shutil.disk_usage(path).free
 
 def points(ids, claim):
     return [Point(id=n, vector=np.ones(4), payload={"gender": "x"}, claim=claim) for n in ids]
@@ -177,6 +186,37 @@ def test_a_write_is_refused_before_the_disk_is_full(
     monkeypatch.undo()
     index.upsert([a_point(2)])
     assert index.count() == 2
+
+
+@pytest.mark.skipif(not MAY_MOUNT, reason="mounts a disk in memory")
+def test_an_index_on_a_full_disk_in_memory_is_refused_and_the_process_lives(path: Path) -> None:
+    code = f"""{PREAMBLE}
+index.upsert(points([1, 2, 3], 1))
+index.close()
+filler = path.parent / "filler"
+os.posix_fallocate(os.open(filler, os.O_CREAT | os.O_RDWR), 0, free(path) - 2**20)
+again = EdgeIndex(path, size=4, schema={{"gender": "keyword"}})
+for action in (again.ping, again.count):
+    try:
+        action()
+    except IndexFull as error:
+        print(error.message)
+os.truncate(filler, 0)
+print("then", again.count())
+"""
+    mounted = (
+        f'mkdir -p {path.parent} && mount -t tmpfs -o size=500m tmpfs {path.parent} && exec "$@"'
+    )
+    ran = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", mounted, "sh", sys.executable, "-c", code, path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    *refused, last = ran.stdout.splitlines()
+    assert (ran.returncode, last) == (0, "then 3"), ran.stderr
+    assert len(refused) == 2
+    assert all("(tmpfs)" in said for said in refused)
 
 
 def no_room_for_fields(monkeypatch: pytest.MonkeyPatch) -> None:

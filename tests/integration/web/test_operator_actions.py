@@ -110,7 +110,7 @@ def test_quarantined_products_are_shown_paged_retried_and_discarded(
     shop.work()
     source = browser.read("/quarantine")
     page = text_of(source)
-    assert page.count("not-an-image: the file is not one of") == 24
+    assert page.count("not-an-image: the file is a text, which is not one of") == 24
     assert "27 not-an-image" in page
     cursor = source.partition("?cursor=")[2].partition('"')[0]
     second = browser.read("/quarantine", cursor=cursor)

@@ -73,7 +73,7 @@ THEMES: Final = {
 def play(
     world: World, seed: int, *, theme: str = "", crashes: bool = True, reconciles: bool = True
 ) -> None:
-    """Play one history and judge it; raises `queue_parts.Wrong`. No theme: one by the seed."""
+    """Play one history and judge it; raises `parts.Wrong`. No theme: one by the seed."""
     rng = Random(seed)
     about = THEMES[theme or list(THEMES)[seed % len(THEMES)]]
     world.begin(shelves=rng.choice(about.shelves), reconciles=reconciles)

@@ -1,4 +1,4 @@
-"""The words of names: which products they join, and which axes foretell them."""
+"""The words of names: which products they join, and which axes predict them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from backend.adaptation.choosing import Shop, choose, keep_colours, words_to_read
 from backend.adaptation.fitting import Codes
 from backend.adaptation.judging import COLOURS, Judge
-from backend.adaptation.name_words import foretelling, guess_groups, words_of_names
+from backend.adaptation.name_words import guess_groups, predicting_axes, words_of_names
 from backend.embedders import FloatArray
 from backend.embedders.block_statistics import BlockStatistics
 from backend.embedders.kept_features import COLOUR, LOOK, SIZE
@@ -61,7 +61,7 @@ def test_axes_that_foretell_words_do_so_for_names_that_were_not_read() -> None:
     looks = features[:, :32]
     words = words_of_names([f"{THINGS[kind]} {row}" for row, kind in enumerate(types)], [])
     read = PRODUCTS // 2
-    found = looks[read:] @ foretelling(looks[:read], words[:read])
+    found = looks[read:] @ predicting_axes(looks[:read], words[:read])
 
     def share_right(vectors: npt.NDArray[np.floating]) -> float:
         unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

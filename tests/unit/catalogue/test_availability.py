@@ -21,7 +21,7 @@ from backend.catalogue.sources.availability import COUNTED, NOT_IN_STOCK, read_a
         *("1-2 Werktage", "24h", "limited stock", "Pronta consegna", "còn hàng", "✓", "○", "有"),
     ],
 )
-def test_these_are_in_stock(text: str) -> None:
+def test_a_word_for_what_is_in_stock_is_read_in_many_languages(text: str) -> None:
     assert read_availability(text) is True
 
 

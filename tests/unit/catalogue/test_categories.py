@@ -42,6 +42,8 @@ def levels(folder: Path, cell: str) -> list[str]:
         "Sale/Winter/Boots;Root Catalog/Men/Shoes/Boots",
         "Sale > Boots | Men > Shoes > Boots",
         "Sale > Boots\nMen > Shoes > Boots",
+        "Men > Shoes > Boots | Sale",
+        "Men > Shoes > Boots;",
     ],
 )
 def test_a_path_is_split_whatever_divides_it(tmp_path: Path, cell: str) -> None:
@@ -51,7 +53,7 @@ def test_a_path_is_split_whatever_divides_it(tmp_path: Path, cell: str) -> None:
 @pytest.mark.parametrize(
     "cell", ["T-Shirts/Tops", "Coats, jackets", "T-Shirts", "A-B", "1/2 sleeve"]
 )
-def test_one_category_stays_whole(tmp_path: Path, cell: str) -> None:
+def test_a_name_of_one_category_is_not_divided(tmp_path: Path, cell: str) -> None:
     assert levels(tmp_path, cell) == [cell]
 
 

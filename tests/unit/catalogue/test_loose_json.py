@@ -54,7 +54,7 @@ def named(rows: list[FeedRow]) -> list[tuple[str, str | None]]:
         *("variable", "guard", "columns", "columns-of-pandas", "graph", "item-list"),
     ],
 )
-def test_both_products_are_read(tmp_path: Path, text: str) -> None:
+def test_json_in_an_unusual_form_gives_its_products(tmp_path: Path, text: str) -> None:
     rows, rejects, is_cut = read(tmp_path, text)
     assert named(rows) == [("A", "Tee"), ("B", "Cap")]
     assert (rejects, is_cut) == ([], False)

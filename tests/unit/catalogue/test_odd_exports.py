@@ -49,7 +49,9 @@ def test_an_error_answer_is_named_with_its_text(tmp_path: Path, text: str, said:
         ("json", '\x1e{"sku":"A","name":"Tee"}\n\x1e{"sku":"B","name":"Cap"}\n'),
     ],
 )
-def test_both_products_are_read(tmp_path: Path, ending: str, text: str) -> None:
+def test_objects_are_read_however_their_lines_are_divided(
+    tmp_path: Path, ending: str, text: str
+) -> None:
     assert read(tmp_path / f"feed.{ending}", text) == [("A", "Tee"), ("B", "Cap")]
 
 

@@ -305,14 +305,17 @@ def test_attributes_of_a_product_without_a_name_in_them_stay(tmp_path: Path) -> 
     assert row.fields["article_type"] == "shirt"
 
 
-def test_prices_in_several_currencies_are_not_guessed(tmp_path: Path) -> None:
+def test_of_prices_in_several_currencies_one_counts_and_the_others_are_named(
+    tmp_path: Path,
+) -> None:
     one, several = of_json(
         tmp_path,
         [{"sku": "A1", "price": {"EUR": 9.5}}, {"sku": "A2", "price": {"EUR": 9.5, "USD": 10}}],
     )
     assert (one.fields["price"], one.fields["currency"]) == (9.5, "EUR")
-    assert "price" not in several.fields
-    assert any("is not a price" in warning for warning in several.warnings)
+    assert (several.fields["price"], several.fields["currency"]) == (9.5, "EUR")
+    said = "price: of several, that in EUR counts, and the others are left out"
+    assert said in several.warnings
 
 
 def test_the_attributes_and_options_of_a_variant_in_xml_are_its_own(tmp_path: Path) -> None:

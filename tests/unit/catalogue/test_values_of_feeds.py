@@ -143,7 +143,7 @@ def test_both_images_of_a_cell_are_found(cell: str) -> None:
         "img/a~b.jpg",
     ],
 )
-def test_one_image_stays_one(cell: str) -> None:
+def test_the_name_of_one_image_is_not_divided(cell: str) -> None:
     assert split_images(cell) == [cell]
 
 

@@ -58,7 +58,7 @@ TWO = "<{0}><{1}>A</{1}><{2}>Tee</{2}></{0}><{0}><{1}>B</{1}><{2}>Cap</{2}></{0}
         *("attributes", "other-items", "items-within", "fields"),
     ],
 )
-def test_both_products_are_read(tmp_path: Path, text: str) -> None:
+def test_xml_gives_its_products_whatever_its_elements_are_called(tmp_path: Path, text: str) -> None:
     rows = read(tmp_path, text)
     assert [(row.sku, row.fields["display_name"]) for row in rows] == [("A", "Tee"), ("B", "Cap")]
 

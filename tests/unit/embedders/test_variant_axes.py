@@ -28,7 +28,9 @@ def test_the_first_axes_of_a_covariance_are_kept_and_the_rest_is_one_number() ->
     assert first @ kept.covariance @ first == pytest.approx(first @ covariance @ first, rel=0.01)
 
 
-def test_lost_axes_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_axes_that_is_lost_is_named_and_one_that_was_written_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(variant_axes, "FILE", tmp_path / "axes.npz")
     with pytest.raises(WeightsUnavailable, match=r"axes\.npz"):
         shipped_variants.__wrapped__()

@@ -384,10 +384,47 @@ def test_heic_is_within_the_limits_before_it_is_decoded() -> None:
         (b"8BPS\0\1" + bytes(50), "a Photoshop document"),
         (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "a video"),
         (b'{"error": "not found"}', "JSON"),
+        (b"404 Not Found", "a text"),
+        (bytes(500), "nothing but zeros"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
+        (b"data:image/png;base64,iVBOR", "an image in Base64, written as text"),
+        (b"/9j/4AAQSkZJRgABAQ", "an image in Base64, written as text"),
+        (b"P6\n2 2\n255\n" + bytes(12), "a Netpbm image"),
+        (b"\xef\xbf\xbd\xef\xbf\xbd" + bytes(50), "an image that a program has changed"),
+        (b"\r\n\xff\xd8\xff\xe0" + bytes(50), "a JPEG image behind 2 other bytes"),
     ],
 )
 def test_what_is_not_supported_is_named(data: bytes, name: str) -> None:
-    with pytest.raises(NotAnImage, match=f"the file is {name}, which is not one of JPEG, PNG"):
+    with pytest.raises(NotAnImage, match=f"the file is {name}.*, which is not one of JPEG, PNG"):
+        decode(data, limits=LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("data", "advice"),
+    [
+        (b"<html>404</html>", "an error or a page stands in its place"),
+        (b"\x1f\x8b\x08" + bytes(50), "unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"\n\n\x89PNG\r\n\x1a\n" + bytes(50), "remove them"),
+        (b"8BPS\0\1" + bytes(50), "save it as JPEG, PNG or WebP"),
+    ],
+)
+def test_the_error_says_what_to_do(data: bytes, advice: str) -> None:
+    with pytest.raises(NotAnImage, match=f"; .*{advice}"):
+        decode(data, limits=LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\xff\xd8\xff\xe0" + bytes(3), "JPEG"),
+        (b"\x89PNG\n\x1a\n" + bytes(50), "PNG"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf" + bytes(50), "AVIF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50), "HEIC"),
+    ],
+)
+def test_a_damaged_header_names_the_format(data: bytes, name: str) -> None:
+    with pytest.raises(CorruptImage, match=f"the header of the {name} image is damaged"):
         decode(data, limits=LIMITS)
 
 

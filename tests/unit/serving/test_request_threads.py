@@ -115,7 +115,7 @@ def test_the_thread_that_ended_last_goes_on(work: Work) -> None:
     assert {work.ran_in[str(number)] for number in range(10)} == {work.ran_in["one"]}
 
 
-def test_others_run_beside_them(work: Work) -> None:
+def test_requests_without_a_turn_run_beside_those_that_take_turns(work: Work) -> None:
     work.block("turn", "one", "two")
 
     async def ask() -> None:
@@ -167,7 +167,7 @@ def test_the_oldest_request_is_next_whether_or_not_it_takes_turns(work: Work) ->
     assert work.order == ["first", *"012345"]
 
 
-def test_too_many_are_refused(work: Work) -> None:
+def test_requests_beyond_those_that_may_wait_are_refused(work: Work) -> None:
     work.block("first")
 
     async def ask() -> None:
