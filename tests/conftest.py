@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +20,7 @@ from typer.testing import CliRunner, Result
 from backend import cli
 from backend.database.engine import Database
 from backend.database.models import Base
+from backend.embedders.numpy_threads import on_one_thread
 from backend.settings import Settings, read_settings
 
 hypothesis.settings.register_profile("lookalike", deadline=None)  # a machine may be busy
@@ -46,6 +48,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.nodeid} uses {', '.join(used)}: no unit test")
 
 
+def pytest_collection_finish() -> None:
+    """Let torch compute on one thread where several processes run tests.
+
+    The threads of one call wait for each other in a loop. Where another process has the
+    processor, a call of a millisecond took thirty times as much of the processors.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ and (torch := sys.modules.get("torch")):
+        torch.set_num_threads(1)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Generator[None, object, object]:
     """Give torch back the threads that it had before a test: what it computes differs with them."""
@@ -56,6 +68,13 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
     finally:
         if torch and torch.get_num_threads() != before:
             torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def one_blas_thread() -> Iterator[None]:
+    """Let numpy, too, compute on one thread where several processes run tests."""
+    with on_one_thread() if "PYTEST_XDIST_WORKER" in os.environ else nullcontext():
+        yield
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from backend.filters import OPEN_PREFIX, Condition, Schema, Where
@@ -42,9 +42,9 @@ def matcher(where: Where, schema: Schema) -> Callable[[ValueOf], bool]:
     return passes
 
 
-def columns_of(where: Where) -> set[str]:
-    """Return the columns that a filter looks at; all open attributes are one."""
-    return {"attributes" if field.startswith(OPEN_PREFIX) else field for field in where}
+def columns_of(fields: Iterable[str]) -> set[str]:
+    """Return the columns that a filter with these fields looks at; all open attributes are one."""
+    return {"attributes" if field.startswith(OPEN_PREFIX) else field for field in fields}
 
 
 def _tests(condition: Condition, kind: Kind) -> Iterator[_Test]:

@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cache, partial
 from itertools import chain
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Select, Table, bindparam, select
 
@@ -34,6 +34,8 @@ from backend.recommendations.tastes import Taste
 from backend.search.nearest_products import nearest_products
 from backend.vectors import Searchable, Vector
 
+Row = TypeVar("Row")
+
 _PRODUCTS: Final = cast("Table", Product.__table__).c
 _ENTRIES: Final = cast("Table", IndexEntry.__table__).c
 _VECTORS: Final = cast("Table", ImageVector.__table__).c
@@ -48,6 +50,9 @@ SPARE: Final = 3
 
 MOST_CANDIDATES: Final = 1_000
 """Candidates of each taste at most, however many a list asks for."""
+
+MOST_POPULAR: Final = 2_000
+"""Popular products, and new ones, that are looked at to fill a list."""
 
 CLUSTER_COSINE: Final = 0.6
 """Least cosine of the means of two groups of examples that become one taste."""
@@ -298,17 +303,28 @@ def _partners_of(examples: Sequence[Example], partners: PairRows) -> list[Listed
 
 
 def _popular_and_new(reader: Reader, wanted: Wanted, *, now: datetime) -> Iterator[ListedProduct]:
-    """Yield popular products, then new ones; neither needs a vector or a history."""
+    """Yield popular products, then new ones; neither needs a vector or a history.
+
+    Some come twice: `List.candidates` yields each once.
+    """
     excluded = _excluded(wanted)
-    many = 100 + SPARE * wanted.limit + len(excluded)
-    popular = _by_category(popularity.most_liked(reader, now=now, limit=many))
-    for it in popular:
+    few = 100 + SPARE * wanted.limit + len(excluded)
+    most_liked = partial(popularity.most_liked, reader, now=now)
+    newest = partial(popularity.newest, reader, now=now)
+    for it in _in_two_rounds(lambda many: _by_category(most_liked(limit=many)), few):
         if it.product_id not in excluded:
             yield ListedProduct(it.product_id, it.score, Reason.POPULAR)
-    new = popularity.newest(reader, now=now, limit=many)
-    for product, _ in new:
+    for product, _ in _in_two_rounds(lambda many: newest(limit=many), few):
         if product not in excluded:
             yield ListedProduct(product, 0.0, Reason.NEW)
+
+
+def _in_two_rounds(read: Callable[[int], Sequence[Row]], few: int) -> Iterator[Row]:
+    """Yield a few rows, and MOST_POPULAR if these were not enough: a filter may pass hardly any."""
+    first = read(few)
+    yield from first
+    if few <= len(first) < MOST_POPULAR:
+        yield from read(MOST_POPULAR)
 
 
 def _excluded(wanted: Wanted) -> frozenset[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from sys import intern
 from typing import Any, Final
 
@@ -37,11 +38,15 @@ class CandidateColumns:
     columns: frozenset[str]
     digests: bool = False
 
+    @cached_property
+    def _kept_columns(self) -> frozenset[str]:
+        return self.columns | USUAL
+
     def read(
         self, connection: Reader, generation: Generation, ids: Collection[int]
     ) -> dict[int, Any]:
         """Return the rows of some products, by id: those that are unchanged as they were read."""
-        columns, several = self.columns | USUAL, bool(generation.most_images)
+        columns, several = self._kept_columns, bool(generation.most_images)
         kept = connection.unchanged((CandidateColumns, columns, generation.id, several))
         if kept is None:
             return self._read(connection, generation, self.columns, ids, digests=self.digests)

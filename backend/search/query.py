@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from backend.database.models import Generation
@@ -12,7 +12,7 @@ from backend.filters import Schema, Where
 from backend.filters.matching import columns_of
 from backend.images.box import Box
 from backend.merchandising.rule_set import RuleSet
-from backend.search.boosting import columns_of_boosts
+from backend.search.boosting import Boost, columns_of_boosts
 from backend.search.candidate_rows import CATEGORIES, CandidateColumns
 from backend.search.found import Neighbour
 from backend.search.paging import Position
@@ -21,6 +21,9 @@ from backend.search.ruling import Ruling
 from backend.search.shaping import Shaping
 
 MAX_LIMIT: Final = 100
+
+MOST_COLUMNS: Final = 256
+"""Combinations of options for which it is kept what candidates are chosen by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +82,19 @@ class Query:
     @cached_property
     def chosen_by(self) -> CandidateColumns | None:
         """What candidates are chosen by, where they are many more than are shown."""
-        if not (self.shaping.reorders or self.shaping.group_by):
+        shaping = self.shaping
+        if not (shaping.reorders or shaping.group_by):
             return None
-        found = columns_of(self.where) | columns_of_boosts(self.shaping.boost)
-        group = {self.shaping.group_by} if self.shaping.group_by else set()
-        explained = CATEGORIES if self.explain else ()
-        columns = frozenset({*found, *group, *self.ruling.columns, *explained})
-        return CandidateColumns(columns, digests=bool(self.shaping.diversity))
+        others = CATEGORIES if self.explain else ()
+        if shaping.group_by:
+            others = (*others, shaping.group_by)
+        return _candidate_columns(
+            tuple(self.where),
+            tuple(shaping.boost),
+            self.ruling.columns,
+            others,
+            digests=bool(shaping.diversity),
+        )
 
     @cached_property
     def needs_product(self) -> bool:
@@ -108,6 +117,20 @@ class Query:
             self.shaping,
         )
         return repr(chooses)
+
+
+@lru_cache(maxsize=MOST_COLUMNS)
+def _candidate_columns(
+    fields: Sequence[str],
+    boosts: Sequence[Boost],
+    ruled: frozenset[str],
+    others: Sequence[str],
+    *,
+    digests: bool,
+) -> CandidateColumns:
+    """Return what candidates are chosen by; `fields` are those of a filter."""
+    columns = {*columns_of(fields), *columns_of_boosts(boosts), *ruled, *others}
+    return CandidateColumns(frozenset(columns), digests=digests)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -106,13 +106,30 @@ class RuleBody(RequestBody):
     def _check(self) -> Self:
         if bool(self.skus) == bool(self.filter):
             raise PydanticCustomError(EITHER, "needs either skus or a filter")
-        if self.position is not None and self.action is not Action.PIN:
-            raise PydanticCustomError(EITHER, "only a rule that pins has a position")
-        if self.weight is not None and self.action not in (Action.BOOST, Action.BURY):
-            raise PydanticCustomError(EITHER, "only a rule that boosts or buries has a weight")
-        if self.starts_at and self.ends_at and self.starts_at >= self.ends_at:
-            raise PydanticCustomError(EITHER, "ends_at must be later than starts_at")
         return self
+
+    @field_validator("position")
+    @classmethod
+    def _check_position(cls, position: int | None, info: ValidationInfo) -> int | None:
+        if position is not None and info.data.get("action", Action.PIN) is not Action.PIN:
+            raise ValueError("only a rule that pins has a position")
+        return position
+
+    @field_validator("weight")
+    @classmethod
+    def _check_weight(cls, weight: float | None, info: ValidationInfo) -> float | None:
+        weighs = (Action.BOOST, Action.BURY)
+        if weight is not None and info.data.get("action", Action.BOOST) not in weighs:
+            raise ValueError("only a rule that boosts or buries has a weight")
+        return weight
+
+    @field_validator("ends_at")
+    @classmethod
+    def _check_end(cls, ends_at: datetime | None, info: ValidationInfo) -> datetime | None:
+        starts_at = info.data.get("starts_at")
+        if ends_at and starts_at and starts_at >= ends_at:
+            raise ValueError("must be later than starts_at")
+        return ends_at
 
     @classmethod
     def checked(cls, given: Mapping[str, Any], fields: Schema) -> dict[str, Any]:

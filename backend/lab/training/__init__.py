@@ -1,4 +1,4 @@
-"""Train embedders on a catalogue's images; each run lives in one folder and can be resumed.
+"""Train embedders on a catalogue's images; each run is one folder and can be resumed.
 
 - `autoencoder` trains without labels; `autoencoder_run`, `autoencoder_images` and
   `autoencoder_curves` belong to it

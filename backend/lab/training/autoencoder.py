@@ -1,6 +1,6 @@
 """Train an autoencoder on images. The loss is the mean squared error of pixels from 0 to 1.
 
-A run lives in one folder. It writes a checkpoint after each epoch. When the same call is made
+A run is one folder. It writes a checkpoint after each epoch. When the same call is made
 again, it resumes from there, and reaches the same weights as a run that was never interrupted (on
 the same device, with the same number of threads). This works for three reasons: seed and epoch
 alone decide the order of an epoch, the run keeps the list of images that it began with, and nothing

@@ -185,6 +185,17 @@ def test_lists_of_trending_and_new_products_obey_filters_and_leave_out_what_was_
     assert colours.skus("/v1/trending") == ["blue-1"]
 
 
+def test_a_filter_finds_what_is_less_popular_and_older_than_many_others(colours: Shop) -> None:
+    belts = [f"belt-{number}" for number in range(110)]
+    for sku in belts:
+        colours.put(sku, None, article_type="Belts")
+    act(colours, ("view", "blue-1"), user="bob")
+    act(colours, *(("purchase", sku) for sku in belts), user="ann")
+    url = "/v1/users/nobody/recommendations"
+    found = colours.client.get(f"{url}?limit=2&article_type=Jeans").json["items"]
+    assert [(it["sku"], it["reason"]) for it in found] == [("blue-1", "popular"), ("blue-4", "new")]
+
+
 @pytest.mark.parametrize(
     "query", ["strategy=best", "leave_out=all", "min_score=0.5", "limit=0"], ids=str
 )

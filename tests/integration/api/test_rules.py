@@ -99,8 +99,8 @@ def test_a_rule_is_changed_only_as_it_was_read(ruled: Shop) -> None:
         ({"action": "raise", "skus": ["1"]}, "/action"),
         ({"action": "hide"}, ""),
         ({"action": "hide", "skus": ["1"], "filter": {"gender": "Men"}}, ""),
-        ({"action": "hide", "skus": ["1"], "position": 1}, ""),
-        ({"action": "pin", "skus": ["1"], "weight": 0.1}, ""),
+        ({"action": "hide", "skus": ["1"], "position": 1}, "/position"),
+        ({"action": "pin", "skus": ["1"], "weight": 0.1}, "/weight"),
         ({"action": "pin", "skus": ["1"], "position": 0}, "/position"),
         ({"action": "boost", "skus": ["1"], "weight": 2.5}, "/weight"),
         ({"action": "hide", "filter": {"colour_of_sole": "red"}}, "/filter/colour_of_sole"),
@@ -114,7 +114,7 @@ def test_a_rule_is_changed_only_as_it_was_read(ruled: Shop) -> None:
                 "starts_at": "2026-01-02T00:00:00Z",
                 "ends_at": "2026-01-01T00:00:00Z",
             },
-            "",
+            "/ends_at",
         ),
     ],
     ids=lambda it: it.replace("/", "") or "whole" if isinstance(it, str) else "rule",
@@ -125,6 +125,13 @@ def test_settings_are_checked_when_they_are_put(
     answer = ruled.client.post(URL, json=settings)
     assert (answer.status_code, answer.content_type) == (422, PROBLEM), answer.text
     assert answer.json["errors"][0]["pointer"] == pointer
+
+
+def test_all_that_is_wrong_with_a_rule_is_told_at_once(ruled: Shop) -> None:
+    period = {"starts_at": "2026-01-02T00:00:00Z", "ends_at": "2026-01-02T00:00:00Z"}
+    wrong = {"action": "hide", "skus": ["1"], "position": 2, "weight": 0.1, **period}
+    faults = ruled.client.post(URL, json=wrong).json["errors"]
+    assert [it["pointer"] for it in faults] == ["/position", "/weight", "/ends_at"]
 
 
 def test_the_next_list_obeys_a_rule_and_stops_when_it_is_gone(ruled: Shop) -> None:

@@ -13,6 +13,11 @@ from threadpoolctl import threadpool_info
 from backend.embedders.numpy_threads import on_one_thread
 
 
+@pytest.fixture(autouse=True)
+def one_blas_thread() -> None:
+    """As many threads as the process has, in place of the tests' common fixture."""
+
+
 def threads() -> list[int]:
     np.ones((2, 2)) @ np.ones((2, 2))  # loads the BLAS
     return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]

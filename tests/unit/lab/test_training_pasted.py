@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from backend.embedders.regions import KINDS
+from backend.embedders.region_head import PastedHead
+from backend.embedders.regions import DOUBT, KINDS
 from backend.lab.training.composites import MASK
-from backend.lab.training.pasted import SHAPES, judge, learn
+from backend.lab.training.pasted import SHAPES, judge, learn, loss, set_limits
 from backend.lab.training.pasted_images import PastedMaker
 
 INPUT = (224, 168)
@@ -57,6 +58,54 @@ def test_of_each_photograph_there_are_five_and_none_is_red(
     levels = taken.reshape(10, -1).mean(axis=1)
     assert levels[:2] == pytest.approx([0x88, 0x33])
     assert (levels[::2] > levels[1::2] + 30).all()
+
+
+def test_products_in_full_size_are_pasted_where_there_are_some(tmp_path: Path) -> None:
+    for name, colour in (("small", "#d02020"), ("large", "#2020d0")):
+        image = Image.new("RGB", (60, 80) if name == "small" else (600, 800), "white")
+        width, height = image.size
+        inner = (width // 4, height // 4, 3 * width // 4, 3 * height // 4)
+        ImageDraw.Draw(image).rectangle(inner, fill=colour)
+        image.save(tmp_path / f"{name}.png")
+    Image.new("RGB", (216, 288), "#888").save(tmp_path / "ground.png")
+
+    def share_of_blue(in_full: list[Path]) -> float:
+        maker = PastedMaker(
+            [[tmp_path / "small.png"] for _ in KINDS],
+            [(tmp_path / "ground.png", 2)],
+            things=[tmp_path / "small.png"],
+            in_full=in_full,
+            seed=3,
+            input_size=INPUT,
+        )
+        pixels = maker.make_pasted(40).pixels.astype(int)
+        return float((pixels[..., 2] - pixels[..., 0] > 90).any(axis=(1, 2)).mean())
+
+    assert share_of_blue([]) == 0
+    assert 0.05 < share_of_blue([tmp_path / "large.png"]) < 0.6
+
+
+def test_few_photographs_count_as_pasted_and_some_are_in_doubt() -> None:
+    random = np.random.default_rng(0)
+    maps = [random.random((200, *shape), np.float32).astype(np.float16) for shape in SHAPES]
+    head = PastedHead().eval()
+    set_limits(head, judge(head, maps))
+    told = judge(head, maps)
+    assert (told > 0).sum() == 2
+    assert (told > DOUBT).sum() == 6
+
+
+def test_composites_shall_be_above_the_highest_photograph() -> None:
+    masks = torch.zeros(4, *MASK)
+    masks[:2, 10:30, 10:30] = 1
+    drawn = 20 * (masks[:, None, ::2, ::2] - 0.5)
+    above, below = (
+        float(loss(drawn, torch.tensor(told)[:, None], masks))
+        for told in ([6.0, 6.0, -6.0, 2.0], [6.0, 1.0, -6.0, 2.0])
+    )
+    assert above < below
+    nothing = torch.zeros_like(masks)
+    assert float(loss(drawn * 0 - 10, torch.full((4, 1), -9.0), nothing)) < 0.01
 
 
 @pytest.mark.slow
