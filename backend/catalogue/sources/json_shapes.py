@@ -85,6 +85,10 @@ def item_of(value: Mapping[str, Any], sku: str | None) -> dict[str, Any]:
     for inner, beside in _AROUND.items():
         if isinstance(it := value.get(inner), Mapping) and value.keys() <= {inner, *beside}:
             value = it
+    data = value.get("masterData")  # of commercetools: what is shown, and the draft of it
+    if isinstance(data, Mapping) and isinstance(shown := data.get("current"), Mapping):
+        state = {} if data.get("published", True) else {"published": False}
+        value = {**{key: it for key, it in value.items() if key != "masterData"}, **state, **shown}
     named = {name.strip(): it for name, it in value.items() if name.strip()}
     if isinstance(own := named.get("productAttributes", named.get("attributes")), Mapping):
         named = _of_resource(named, own)

@@ -396,3 +396,15 @@ def test_the_colour_of_woocommerces_products_is_read_in_every_form(tmp_path: Pat
         (packed,) = source.read()
     assert isinstance(packed, FeedRow)
     assert packed.fields["base_colour"] == "Red"
+
+
+def test_a_product_of_commercetools_is_read_as_it_is_shown(tmp_path: Path) -> None:
+    price = {"value": {"centAmount": 1990, "currencyCode": "EUR", "fractionDigits": 2}}
+    variant = {"sku": "T-1", "prices": [price], "attributes": [{"name": "color", "value": "Red"}]}
+    current = {"name": {"en": "Tee"}, "masterVariant": variant, "variants": [{"sku": "T-2"}]}
+    data = {"published": False, "current": current, "staged": {"name": {"en": "Other"}}}
+    first, second = of_json(tmp_path, {"results": [{"id": "u", "key": "tee", "masterData": data}]})
+    assert (first.sku, first.fields["price"], first.fields["base_colour"]) == ("T-1", 19.9, "Red")
+    assert (second.sku, second.fields["display_name"]) == ("T-2", "Tee")
+    assert first.fields["group_id"] == second.fields["group_id"] == "u"
+    assert first.fields["in_stock"] is False
