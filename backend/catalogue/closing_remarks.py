@@ -16,11 +16,10 @@ LEAST_SHARE: Final = 0.1
 def closing_remarks(
     description: Description, last_lines: LastLines, cut_off: CutOff | None
 ) -> Iterator[RowWarning]:
-    """Yield that the file may be cut off, which column names the skus, and that skus repeat."""
+    """Yield that the file may be cut off, how it was read, and that skus repeat."""
     if cut_off:
         yield RowWarning(WarningKind.OTHER, f"{cut_off.reason}; the file may be cut off")
-    if description.sku_choice:
-        yield RowWarning(WarningKind.SKU, description.sku_choice)
+    yield from description.remarks
     if repeated := _remark_on_repeated(description, last_lines):
         yield RowWarning(WarningKind.DUPLICATE, repeated)
 

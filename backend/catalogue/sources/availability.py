@@ -36,6 +36,9 @@ _WORDS_IN: Final = """
     άμεση παραλαβή, άμεσα διαθέσιμο, ετοιμοπαράδοτο, 有库存, 有庫存, 在库, 在庫残少, あり, 即納,
     즉시출고, 同日出荷, am lager, auf vorrat, ab lager lieferbar, beschikbaar, ships today,
     ships same day, same day dispatch, in voorraad leverbaar, i magasin, dostupné ihned,
+    active, enabled, aktiv, actif, activo, attivo, limited, ok, stock ok, in stock yes,
+    versandfertig, last pieces, last piece, only left in stock, last few, last items, da,
+    はい, 是, 예, 네, نعم, כן, हाँ, जी हाँ, ใช่, có, ya, taip, jah, 有り, 유,
     k dispozici, 在庫あり, 有货, 有貨, 现货, 現貨, 재고있음, متوفر, במלאי
 """  # noqa: RUF001 - letters of other scripts
 _WORDS_OUT: Final = """
@@ -82,7 +85,8 @@ _WORDS_OUT: Final = """
     unavailable online, archived, inactive, disabled, zeitweise ausverkauft, derzeit ausverkauft,
     vorübergehend ausverkauft, nicht mehr lieferbar, nicht mehr verfügbar, bald verfügbar, bald
     lieferbar, rupture temporaire, bientôt disponible, temporalmente agotado, próximamente,
-    prossimamente
+    prossimamente, inaktiv, inactif, inactivo, inattivo, in stock no, stock no, nu, не,
+    いいえ, 否, 아니오, 아니요, لا, לא, नहीं, ไม่, không, tidak, 무
 """  # noqa: RUF001 - letters of other scripts
 _BESIDE_A_NUMBER: Final = """
     pcs, pc, piece, pieces, unit, units, item, items, left, only left, available, in stock, stück,
@@ -100,6 +104,8 @@ _BESIDE_A_NUMBER: Final = """
     envío en h, dostawa w h, wysyłka w h, wysyłka w dni, levertijd dagen, leveranstid dagar,
     leveringstid dage, παράδοση σε έως ημέρες, παράδοση έως ημέρες, tilbage, kvar, restano,
     ostatnie sztuki,
+    lieferbar innerhalb tagen, lieferbar innerhalb von tagen, innerhalb tagen, last,
+    pieces left, left in stock,
     disponible sous jours, livraison sous jours, expédié sous h, sous h, sklad
 """
 _SIGNS: Final = {

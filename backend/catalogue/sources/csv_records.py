@@ -162,7 +162,14 @@ def _first_line_alone(
     if several is not None and len(values) != len(header.columns):
         return several, ()
     lines.give_back()
-    return values, ("quotes that do not match were taken literally",)
+    bare = [_without_quotes_around(value) for value in values]
+    return bare, ("quotes that do not match were taken literally",)
+
+
+def _without_quotes_around(value: str) -> str:
+    """Return a value without the quotes around it; those within stay: `"Tee 5" long"`."""
+    is_quoted = len(value) > 2 and value[0] == value[-1] == '"'
+    return value[1:-1].replace('""', '"') if is_quoted else value
 
 
 def _with_backslashes(text: str, header: Header) -> Sequence[str] | None:

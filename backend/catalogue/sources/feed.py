@@ -105,7 +105,7 @@ class Description:
     columns: Mapping[str, str] = field(default_factory=dict)  # our field -> the shop's column
     attributes: Sequence[str] = ()  # the columns that are kept as attributes
     is_any_shops: bool = False  # a plain table: as far as is known, each row is a product
-    sku_choice: str | None = None  # why another column is the sku than the names alone say
+    remarks: Sequence[RowWarning] = ()  # on how it is read
 
 
 class Source(Protocol):

@@ -36,6 +36,8 @@ _AMOUNTS: Final = (
 """Members of an object that hold its amount, or an object that does."""
 _OPEN: Final = ("[", "{")
 _ARRAY: Final = re.compile(r'\{("[^"{}:]*"(?:, ?"[^"{}:]*")*|[^"{}:,]+(?:,[^"{}:,]+)*)\}')
+_BLANKS: Final = str.maketrans(dict.fromkeys("\u00a0\u2007\u202f", " "))
+"""Blanks at which a page breaks no line: a filter for `Bleu marine` has the usual one."""
 _LONGEST_LIST: Final = 2_000  # characters
 
 
@@ -45,9 +47,12 @@ def read_text(text: str) -> str | None:
         return None
     if text in SHEET_ERRORS:
         raise ValueError(f"{text!r} is an error of a spreadsheet")
+    if not text.isascii():
+        text = text.translate(_BLANKS)
     if text[:1] in _OPEN and (values := _values_of(text)) is not None:
         text = max(values, key=lambda it: it.count(">"), default="")
-    return without_markup(text) or None
+    shown = without_markup(text)
+    return (shown if shown.isascii() else shown.translate(_BLANKS)) or None
 
 
 def _values_of(text: str) -> list[str] | None:

@@ -65,6 +65,8 @@ def split_images(cell: str) -> list[str]:
         return listed
     if "&" in cell:
         cell = html.unescape(cell)
+    if cell[:5].lower() == "data:":  # an image itself; a comma divides its head from its bytes
+        return [cell]
     if _WRAPPED.match(cell) and (wrapped := _ADDRESS.findall(cell)):
         return [_normalised(each.rstrip(",;")) for each in dict.fromkeys(wrapped)]
     between = _BETWEEN_ADDRESSES if is_address(cell) else _BETWEEN_PATHS
@@ -86,6 +88,11 @@ def is_address(text: str) -> bool:
 
 def checked_address(text: str) -> str:
     """Return an address. Raises ForbiddenImage for a scheme that a feed may not use."""
+    if text[:5].lower() == "data:":
+        raise ForbiddenImage(
+            f"the cell holds an image itself ({text[:40]}…), which is not read: name a file or an "
+            "address"
+        )
     if text.partition("://")[0] not in REMOTE:
         raise ForbiddenImage(
             f"an image can be a path or at {'://, '.join(REMOTE)}://, not {text[:80]!r}"

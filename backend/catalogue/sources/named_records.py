@@ -136,10 +136,12 @@ class NamedRecords(Table):
     _nothing = "there is no record in it"
 
     def _file_records(self) -> Iterator[TableRecord | Reject]:
+        columns = self._header.columns
+        names = columns[: len(columns) - len(self.preset.added)]  # the others are added later
         with self._files.open(self._name) as stream:
             for record in self._each(stream):
                 if isinstance(record, Reject):
                     yield record
                 else:
-                    values = [record.values.get(name) for name in self._header.columns]
+                    values = [record.values.get(name) for name in names]
                     yield TableRecord(record.line, values, record.warnings)

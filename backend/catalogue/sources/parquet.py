@@ -71,7 +71,8 @@ class Parquet(Table):
         return Header(list(names), "")
 
     def _file_records(self) -> Iterator[TableRecord | Reject]:
-        return self._read_records(self._header.columns)
+        names = self._header.columns
+        return self._read_records(names[: len(names) - len(self.preset.added)])
 
     def _read_records(self, columns: Sequence[str]) -> Iterator[TableRecord | Reject]:
         before = 0

@@ -1,5 +1,7 @@
 """Whether a platform shows a product to buyers: drafts, private and disabled products."""
 
+# ruff: noqa: RUF001 - Turkish has a letter that looks like an i
+
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,7 +15,47 @@ from backend.catalogue.sources.feed import RowWarning, WarningKind
 Hidden: TypeAlias = Mapping[str, Collection[str]]
 """A column -> the values, in small letters, with which a product is not shown."""
 
-_NO: Final = ("false", "no", "n", "0")
+_NO: Final = frozenset(
+    [
+        "false",
+        "no",
+        "n",
+        "0",
+        "0.0",
+        "off",
+        "f",
+        "falsch",
+        "nein",
+        "faux",
+        "non",
+        "falso",
+        "não",
+        "onwaar",
+        "nee",
+        "fałsz",
+        "nie",
+        "nepravda",
+        "ne",
+        "falskt",
+        "nej",
+        "nei",
+        "ei",
+        "hamis",
+        "nem",
+        "hayır",
+        "yanlış",
+        "нет",
+        "ложь",
+        "ні",
+        "не",
+        "όχι",
+        "いいえ",
+        "否",
+        "아니오",
+        "لا",
+        "לא",
+    ]
+)
 SHOPIFY: Final[Hidden] = {
     "Status": ("draft", "archived", "unlisted"),
     "Published": _NO,
@@ -29,6 +71,8 @@ OPENCART: Final[Hidden] = {"status": ("disabled", *_NO)}
 TABLE: Final[Hidden] = {
     **dict.fromkeys(("Active (0/1)", "is_published", "is_active", "is_visible"), _NO),
     **dict.fromkeys(("active", "enabled", "visible", "published", "Product Visible?"), _NO),
+    **dict.fromkeys(("is_enabled", "is_online", "online_flag", "sku_is_active", "aktiv"), _NO),
+    **dict.fromkeys(("actif", "activo", "attivo", "ativo", "actief", "aktywny", "sichtbar"), _NO),
     "status": ("draft", "archived", "inactive", "disabled", "unpublished", "hidden", "deleted"),
 }
 

@@ -27,6 +27,8 @@ from backend.catalogue.sources.feed import (
     FeedRow,
     NoProduct,
     Reject,
+    RowWarning,
+    WarningKind,
 )
 from backend.catalogue.sources.files import Files
 from backend.catalogue.sources.image_columns import IMAGES, further_columns
@@ -220,12 +222,17 @@ class Table:
             fields,
             list(self._columns.attributes),
             is_any_shops=self.preset.is_any_shops,
-            sku_choice=self._sku_choice.why if self._sku_choice else None,
+            remarks=self._remarks(),
         )
 
     def close(self) -> None:
         """Close the files."""
         self._files.close()
+
+    def _remarks(self) -> list[RowWarning]:
+        """Return what is to be said of how the table is read."""
+        choice = self._sku_choice
+        return [RowWarning(WarningKind.SKU, choice.why)] if choice else []
 
     def _without_sku(self, cell: str | None) -> str:
         """Say that a row has no sku, and in which column it was looked for if its name is odd."""

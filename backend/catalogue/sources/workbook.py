@@ -21,7 +21,7 @@ from backend.catalogue.sources.column_names import names_a_sku
 from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_header import HEADER_LINES
 from backend.catalogue.sources.csv_records import TableRecord
-from backend.catalogue.sources.feed import Reject
+from backend.catalogue.sources.feed import Reject, RowWarning, WarningKind
 from backend.catalogue.sources.files import DAMAGED, Files
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.table import Table
@@ -46,6 +46,7 @@ class Workbook(Table):
 
     def __init__(self, files: Files, name: str, mapping: FeedMapping) -> None:
         self._sheet = ""
+        self._others: list[str] = []
         self._header_at = self._width = 0
         super().__init__(files, name, mapping)
 
@@ -53,18 +54,34 @@ class Workbook(Table):
         """Find the sheet and its header. Raises UnreadableCatalogue if nothing is in it."""
         named = self._mapping.columns.get("sku")
         fallback: tuple[str, int, list[str]] | None = None
+        found: list[tuple[str, int, list[str]]] = []
         with self._opened() as book:
             shown = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
             for sheet in shown:
                 for at, row in islice(_rows(sheet), HEADER_LINES):
                     names = [" ".join(as_text(cell_value(cell)).split()) for cell in row]
                     if named in names if named else names_a_sku(names):
-                        return self._found(sheet.title, at, names)
+                        found.append((sheet.title, at, names))
+                        break
                     if fallback is None and any(names):
                         fallback = sheet.title, at, names
-        if fallback is None:
+        chosen = found[0] if found else fallback
+        if chosen is None:
             raise UnreadableCatalogue(f"{self._name}: the workbook holds no rows")
-        return self._found(*fallback)
+        self._others = [title for title, _, _ in found[1:]]
+        return self._found(*chosen)
+
+    def _remarks(self) -> list[RowWarning]:
+        """Add that other sheets have skus too."""
+        said = super()._remarks()
+        if self._others:
+            names = ", ".join(map(repr, self._others[:5]))
+            text = (
+                f"only the sheet {self._sheet!r} is read; those that hold skus too are not "
+                f"({names}): put all rows into one sheet, or save each one as a file of its own"
+            )
+            said.append(RowWarning(WarningKind.OTHER, text))
+        return said
 
     def _found(self, sheet: str, at: int, names: list[str]) -> Header:
         self._sheet, self._header_at = sheet, at

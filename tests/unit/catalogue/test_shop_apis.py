@@ -373,3 +373,26 @@ def test_a_variable_product_of_woocommerces_api_has_its_price_and_no_colour(tmp_
     assert (row.fields["price"], row.fields["base_colour"]) == (9.0, None)
     assert "Blue" in row.fields["attributes"]["attribute_list"]
     assert row.warnings == ()
+
+
+def test_the_colour_of_woocommerces_products_is_read_in_every_form(tmp_path: Path) -> None:
+    product = {
+        "id": 1,
+        "sku": "A",
+        "name": "Tee",
+        "regular_price": "9.90",
+        "stock_status": "instock",
+    }
+    attributes = [{"name": "Color", "options": ["Red"]}]
+    (row,) = of_json(tmp_path, [{**product, "images": [], "attributes": attributes}])
+    assert row.fields["base_colour"] == "Red"
+
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "a.parquet"
+    columns = {"ID": 1, "SKU": "A", "Name": "Tee", "Regular price": "9.90"}
+    pairs = {"Attribute 1 name": "Color", "Attribute 1 value(s)": "Red"}
+    pq.write_table(pa.Table.from_pylist([{**columns, **pairs}]), path)
+    with closing(open_source(path)) as source:
+        (packed,) = source.read()
+    assert isinstance(packed, FeedRow)
+    assert packed.fields["base_colour"] == "Red"

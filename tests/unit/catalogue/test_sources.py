@@ -229,9 +229,9 @@ def test_an_inch_mark_within_a_name_is_no_quote() -> None:
     assert records('id,name,n\n1,Screen 15" wide,x\n') == [(2, "1", 'Screen 15" wide', "x")]
 
 
-def test_quotes_within_quotes_are_taken_literally() -> None:
+def test_quotes_within_quotes_are_taken_literally_and_those_around_are_not() -> None:
     (record,) = records('id,name,n\n1,"Screen 15" wide",x\n')
-    assert record == (2, "1", '"Screen 15" wide"', "x")
+    assert record == (2, "1", 'Screen 15" wide', "x")
 
 
 def test_a_stray_quote_in_a_long_file_is_found_in_linear_time() -> None:
