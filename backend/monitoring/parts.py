@@ -10,6 +10,8 @@ from typing import Final, TypeAlias
 import structlog
 from prometheus_client import Metric
 
+from backend.database.failures import why
+
 log = structlog.get_logger(__name__)
 
 Read: TypeAlias = Callable[[], Sequence[Metric]]
@@ -68,5 +70,5 @@ class MetricsPart:
 
     def _fail(self, error: Exception) -> None:
         if not self._failing:
-            log.warning("cannot read metrics", part=self.name, error=str(error))
+            log.warning("cannot read metrics", part=self.name, error=why(error))
         self._failing = True
