@@ -40,7 +40,7 @@ class SinceCommit:
         return kept
 
     def keep(self, kept: Kept, read: Mapping[Any, Any]) -> None:
-        """Add what was read to what `of` returned before it was read."""
+        """Add what was read to what `now` returned before it was read."""
         kept.update(read)
         others = self._all[1]
         if sum(map(len, others.values())) > MOST_KEPT:
