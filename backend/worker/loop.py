@@ -124,8 +124,9 @@ class Worker:
                 self.problem = None
                 self._failures.end()
             except LookalikeError as error:
-                busy, self.problem = False, f"failed: {error.message}"
-                self._failures.note(self.problem, code=error.code)
+                said = f"failed: {error.message}"
+                busy, self.problem = False, said
+                self._failures.note(said, code=error.code)
             except Exception as error:  # noqa: BLE001  (one failed round must not end the thread)
                 meaning, said = meaning_of(error), _explain(error)
                 busy, self.problem = False, None if isinstance(meaning, READS_GO_ON) else said
