@@ -29,12 +29,12 @@ import requests
 from support.image_files import colour_image
 from support.installation import QUICK, Installation
 from support.livez_probe import LivezProbe
-from support.servers import busy_factor, free_port, migrated, wait_for
+from support.servers import load_per_processor, free_port, migrated, wait_for
 from support.store_faults import Stores, four_stores
 
 FAULT_SECONDS = 5.0
 BURST = 50
-BUSY = busy_factor()
+BUSY = load_per_processor()
 """Waits of this test are longer where other programs use the processors too."""
 
 SLACK = {"hang_seconds": 30 * BUSY, "decode_seconds": 4 * BUSY}

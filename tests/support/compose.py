@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import requests
 
-from support.servers import busy_factor
+from support.servers import load_per_processor
 
-WAIT_SECONDS = 420 * busy_factor()
+WAIT_SECONDS = 420 * load_per_processor()
 
 
 def compose_tool() -> list[str]:

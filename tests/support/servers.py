@@ -28,7 +28,7 @@ def load_per_processor() -> float:
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
-def wait_for(what: Callable[[], Any], *, seconds: float = 20, every: float = 0.1) -> Any:
+def wait_for(what: Callable[[], Any], *, seconds: float = 20, every: float = 0.05) -> Any:
     """Return the first true value; fail with what was seen last when there is none in time.
 
     The time is that of a machine which does nothing else; on a loaded one it is longer.
@@ -40,11 +40,6 @@ def wait_for(what: Callable[[], Any], *, seconds: float = 20, every: float = 0.1
             raise AssertionError(f"not so within {waited:.0f} seconds; last seen: {found!r}")
         time.sleep(every)
     return found
-
-
-def busy_factor() -> float:
-    """How many times longer than alone a process may wait for a processor of this host now."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 # --- PostgreSQL --------------------------------------------------------------------------------
