@@ -29,7 +29,7 @@ import requests
 from support.image_files import colour_image
 from support.installation import QUICK, Installation
 from support.livez_probe import LivezProbe
-from support.servers import load_per_processor, free_port, migrated, wait_for
+from support.servers import free_port, load_per_processor, migrated, wait_for
 from support.store_faults import Stores, four_stores
 
 FAULT_SECONDS = 5.0
