@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -59,7 +60,7 @@ class TextEncoder:
             return _say_words(alignment, text)
         model = self._model()
         if alignment is None:
-            alignment = _shipped(generation.fingerprint, generation.embedder)
+            alignment = _shipped(shipped_file(generation.fingerprint), generation.embedder)
         vector = alignment.project(model.encode([text]), [text])[0]
         return TextVector(vector, alignment.lengths)
 
@@ -100,9 +101,8 @@ def _say_words(alignment: Alignment, text: str) -> TextVector:
 
 
 @cache
-def _shipped(fingerprint: str, embedder: str) -> Alignment:
+def _shipped(file: Path, embedder: str) -> Alignment:
     """Read the alignment that ships for an embedder. Raises WordsUnavailable."""
-    file = shipped_file(fingerprint)
     if not file.is_file():
         raise WordsUnavailable(
             f"what words look like to {embedder} is not known here: run `{COMMAND}`, which learns "

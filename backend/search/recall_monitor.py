@@ -35,7 +35,9 @@ log = structlog.get_logger(__name__)
 WAITING: Final = 32
 """Samples kept in memory; further ones are dropped."""
 
-SAVE_SECONDS: Final = 5.0
+SAVE_SECONDS: Final = 30.0
+"""Each time is a commit, after which what was read of products has to be read again."""
+
 ENOUGH: Final = 20
 REST: Final = 400
 """After a comparison there is none for so many times as long as it took. An exact search of an
