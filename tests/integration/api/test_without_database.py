@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from sqlalchemy import make_url
 from structlog.testing import capture_logs
 from support.proxy import proxy
@@ -16,6 +17,7 @@ from backend.settings import Settings
 AWAY = 'lookalike_store_available{store="database"} 0.0'
 
 
+@pytest.mark.slow
 def test_a_database_that_refuses_connections_is_away_in_the_metrics(
     settings: Settings, pg_url: str
 ) -> None:
