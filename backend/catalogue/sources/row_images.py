@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.feed import FeedRow, ImageFile, RowWarning, WarningKind
@@ -20,6 +20,9 @@ from backend.catalogue.sources.image_places import folders_of_images, other_plac
 from backend.catalogue.sources.image_template import Template
 from backend.errors import ForbiddenImage
 from backend.vectors.image_points import MOST_IMAGES
+
+FIRST_CHARACTERS: Final = (3, 2, 1)
+"""Shops with many images have folders named by so many first characters of the sku."""
 
 
 class TemplatedImages:
@@ -155,10 +158,15 @@ class NamedImages:
         return self._find(named) or address_without_scheme(named) or self._find_elsewhere(named)
 
     def _named_as(self, sku: str) -> ImageFile | None:
-        """Find the image whose file has the sku as its name, with any extension of an image."""
+        """Find the image whose file has the sku as its name, with any extension of an image.
+
+        It may lie in a folder that the sku begins with: `images/011/0111565001.jpg`.
+        """
         if "/" in sku or "\\" in sku:
             return None
-        found = (self._files.image(f"{sku}.jpg", base=folder) for folder in self._places)
+        begins = [sku[:count] for count in FIRST_CHARACTERS if len(sku) > count]
+        paths = [f"{sku}.jpg", *(f"{folder}/{sku}.jpg" for folder in begins if "." not in folder)]
+        found = (self._files.image(path, base=base) for base in self._places for path in paths)
         return next(filter(None, found), None)
 
     def _find_elsewhere(self, path: str) -> ImageFile | None:

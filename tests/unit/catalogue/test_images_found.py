@@ -265,14 +265,16 @@ def test_remarks_behind_an_address_are_no_part_of_it(cell: str, found: list[str]
     [
         (["images/0108.jpg"], "images/0108.jpg"),
         (["Photos/0108.PNG"], "Photos/0108.PNG"),
-        (["images/108.jpg", "0108.jpg"], None),
+        (["images/010/0108.jpg"], "images/010/0108.jpg"),
+        (["images/01/0108.png"], "images/01/0108.png"),
+        (["images/108.jpg", "0108.jpg", "images/108/0108.jpg"], None),
     ],
 )
 def test_where_no_column_names_images_the_file_named_by_the_sku_is_found(
     tmp_path: Path, images: list[str], found: str | None
 ) -> None:
     for image in images:
-        (tmp_path / image).parent.mkdir(exist_ok=True)
+        (tmp_path / image).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / image).write_bytes(image.encode())
     (tmp_path / "feed.csv").write_text("article_id,prod_name,colour_group_name\n0108,Tee,Blue\n")
     (row,) = rows(tmp_path)
