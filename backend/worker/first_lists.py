@@ -7,7 +7,6 @@ to five times as long as later ones.
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import suppress
 from typing import Final
@@ -20,6 +19,7 @@ from backend.database.models import Product
 from backend.errors import LookalikeError
 from backend.search.query import Query
 from backend.search.similar import SimilarProducts
+from backend.worker.threads import PreparingThread
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ SECONDS: Final = 1.0
 """None is begun after that: a large index without a graph compares all vectors for each."""
 
 
-class FirstListsThread:
+class FirstListsThread(PreparingThread):
     """Makes lists of products from all parts of the catalogue, as shoppers ask for them.
 
     Nothing waits for this thread, and its lists are not counted. What goes wrong in it is only
@@ -40,17 +40,7 @@ class FirstListsThread:
     def __init__(self, db: Database, similar: SimilarProducts) -> None:
         self._db = db
         self._similar = similar
-        self._thread = threading.Thread(target=self._run, name="first-lists", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread, once."""
-        if not self._thread.ident:
-            self._thread.start()
-
-    def join(self, *, seconds: float) -> bool:
-        """Wait for its end at most `seconds`; return whether it has ended."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+        super().__init__(self._run, name="first-lists")
 
     def _run(self) -> None:
         end = time.monotonic() + SECONDS

@@ -91,17 +91,11 @@ class WorkerThread:
             self._stopping.wait(self._retry_seconds)
 
 
-class FirstQueryThread:
-    """Embeds a sample image as a shopper's, so that no shopper waits for what comes first.
+class PreparingThread:
+    """A thread that is started once, and that a process does not wait for when it ends."""
 
-    The first image starts a decoder, and compiles the network for its size. Nothing waits for this
-    thread. What goes wrong in it is only logged: a query says the same.
-    """
-
-    def __init__(self, db: Database, encoder: QueryEncoder) -> None:
-        self._db = db
-        self._encoder = encoder
-        self._thread = threading.Thread(target=self._run, name="first-query", daemon=True)
+    def __init__(self, run: Callable[[], None], *, name: str) -> None:
+        self._thread = threading.Thread(target=run, name=name, daemon=True)
 
     def start(self) -> None:
         """Start the thread, once."""
@@ -112,6 +106,19 @@ class FirstQueryThread:
         """Wait for its end at most `seconds`; return whether it has ended."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
+
+
+class FirstQueryThread(PreparingThread):
+    """Embeds a sample image as a shopper's, so that no shopper waits for what comes first.
+
+    The first image starts a decoder, and compiles the network for its size. Nothing waits for this
+    thread. What goes wrong in it is only logged: a query says the same.
+    """
+
+    def __init__(self, db: Database, encoder: QueryEncoder) -> None:
+        self._db = db
+        self._encoder = encoder
+        super().__init__(self._run, name="first-query")
 
     def _run(self) -> None:
         try:

@@ -22,7 +22,7 @@ from backend.errors import ForbiddenImage
 from backend.vectors.image_points import MOST_IMAGES
 
 FIRST_CHARACTERS: Final = (3, 2, 1)
-"""Shops with many images have folders named by so many first characters of the sku."""
+"""Lengths of the names of folders that a sku begins with: shops with many images have them."""
 
 
 class TemplatedImages:

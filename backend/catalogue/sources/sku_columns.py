@@ -21,9 +21,9 @@ LOOKED_AT: Final = 10_000
 """Rows at the beginning of a table that are looked at."""
 LEAST_SHARE: Final = 0.1
 FEWEST: Final = 2
-"""Rows that repeat the sku of a row above before another column is looked for."""
-MOSTLY: Final = 0.5
-"""Of the rows, which have no value."""
+"""If so large a share of the rows, and so many, repeat a value, the column is not the sku."""
+EMPTY_SHARE: Final = 0.5
+"""If so large a share of the rows has no value, the column is not the sku."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def choose_column(
     first, *others = columns
     repeated, empty = seen[first].repeated, seen[first].empty
     is_group = repeated >= max(FEWEST, LEAST_SHARE * total)
-    if not is_group and empty < max(1, MOSTLY * total):
+    if not is_group and empty < max(1, EMPTY_SHARE * total):
         return None
     unique = (at for at in others if not seen[at].repeated and not seen[at].empty)
     if (found := next(unique, None)) is None:
