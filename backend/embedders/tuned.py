@@ -38,7 +38,7 @@ def load_tuned(variant: str, *, compute: Compute, weights: str, start: str = "")
 
 @register("lookalike-fashion")
 def load_shipped(variant: str, *, compute: Compute, start: str = "") -> TunedEmbedder:
-    """Load the shipped network, tuned on fashion products; `start` and errors as in `load_tuned`."""
+    """Load the shipped network, tuned on fashion products: options and errors of `load_tuned`."""
     if variant:
         raise UnknownEmbedder(f"lookalike-fashion has no variant {variant!r}")
     return _load(SHIPPED, "lookalike-fashion", start, compute)
