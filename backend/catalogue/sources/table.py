@@ -234,10 +234,15 @@ class Table:
         choice = self._sku_choice
         return [RowWarning(WarningKind.SKU, choice.why)] if choice else []
 
-    def _without_sku(self, cell: str | None) -> str:
-        """Say that a row has no sku, and in which column it was looked for if its name is odd."""
-        said = f" ({cell})" if cell else ""
+    def _without_sku(self, cell: str | None, warnings: Sequence[str]) -> str:
+        """Say that a row has no sku, and in which column it was looked for if its name is odd.
+
+        `warnings` are those of its cells: one may be about that of the sku.
+        """
         column = self._header.columns[self._columns.fields["sku"]]
+        wrong = next((it for it in warnings if it.startswith(f"{column}: ")), "")
+        reason = cell or wrong.removeprefix(f"{column}: ").removesuffix("; left out")
+        said = f" ({reason})" if reason else ""
         where = "" if plain(column) in ("sku", "id") else f" in the column {column!r}"
         return f"the sku is empty{where}{said}"
 
@@ -305,7 +310,7 @@ class Table:
             sku, uri = fields.pop("sku"), fields.pop("image_uri", None)
             warnings += wrong
         if sku is None or sku in SHEET_ERRORS:
-            return Reject(record.line, None, self._without_sku(sku))
+            return Reject(record.line, None, self._without_sku(sku, warnings))
         if sku in NO_VALUE:
             said = f"the sku is {sku!r}, which programs write where there is no value"
             warnings = (*warnings, said)
