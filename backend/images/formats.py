@@ -139,7 +139,7 @@ def is_changed_as_text(data: bytes, kind: str | None) -> bool:
     In an image that is as it was, one in 256 follows a carriage return.
     """
     if kind == "image/png":
-        return data.startswith((b"\x89PNG\r\r\n", b"\x89PNG\n"))
+        return data.startswith(b"\x89PNG\r\r\n")
     first = data.find(b"\n") if kind == "image/jpeg" else 0
     if first < 1 or data[first - 1 : first] != b"\r":
         return False

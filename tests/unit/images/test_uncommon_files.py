@@ -162,7 +162,7 @@ def test_an_image_that_was_copied_as_text_is_named(
     data = encode(Image.fromarray(noise), form)
     assert decode(data, limits=LIMITS).size == (120, 120)
 
-    with pytest.raises((CorruptImage, NotAnImage), match="as if it were text.*as a binary file"):
+    with pytest.raises((CorruptImage, NotAnImage), match=r"as if it were text.*as a binary file"):
         decode(change(data), limits=LIMITS)
 
 
