@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,7 @@ class Shop:
 
     @property
     def look(self) -> FloatArray:
-        """What maps of the look read: with the rows of images, where all have them."""
+        """What maps of the look read, (products, 768), or (products, 992) where all have rows."""
         return look_of(self.features, with_rows=self.has_rows)
 
     @property
@@ -110,20 +110,24 @@ def choose(
     heartbeat()
     whole = _statistics(LookFitter(shop.look, shop.groups, shop.words).fit(mix), best)
     after = judge.figures((whole if fitted_here else best).project(shop.features))
-    card = {
+    return Choice(
+        statistics=replace(whole, card=_card(shop, mix, before, after)),
+        before=before,
+        after=after,
+        mix=mix,
+        queries=len(judge.queries),
+    )
+
+
+def _card(shop: Shop, mix: Mix, before: Figures, after: Figures) -> dict[str, Any]:
+    """Return what the statistics say of how they were chosen."""
+    return {
         "mix": mix.name,
         "words": mix.words,
         "products": len(shop.features),
         "before": before,
         "after": after,
     }
-    return Choice(
-        statistics=replace(whole, card=card),
-        before=before,
-        after=after,
-        mix=mix,
-        queries=len(judge.queries),
-    )
 
 
 def _best_map(
@@ -200,7 +204,10 @@ def _mixes(groups: Codes, fitted_on: Mask) -> list[Mix]:
 
 
 def words_to_read(shop: Shop, fitted_on: Mask) -> list[Words]:
-    """Return the words of names that are fitted on, and none that a query has, too."""
+    """Return the words of each name that is fitted on, (products,); others have none.
+
+    A name that a query has, too, is not fitted on: its neighbours would be told.
+    """
     asked = {words for words, fitted in zip(shop.words, fitted_on, strict=False) if not fitted}
     pairs = zip(shop.words, fitted_on, strict=False)
     return [words if fitted and words not in asked else frozenset() for words, fitted in pairs]

@@ -89,10 +89,7 @@ def import_catalogue(
         referrer = ImageReferrer(store, copy=copy_images, max_bytes=max_image_bytes)
         run = _Import(db, source.describe().title, referrer)
         lines = RunLog("import", path=str(path), rows=last_lines.total)
-        done = 0
-        for part in _chunks(read_rows(source, last_lines), chunk):
-            run.take(part)
-            done += sum(len(row.lines) if isinstance(row, CheckedRow) else 1 for row in part)
+        for done in run.take_all(read_rows(source, last_lines), chunk):
             lines.progress(done=done)
             if progress:
                 progress(min(done, last_lines.total), last_lines.total)
@@ -135,7 +132,15 @@ class _Import:
     def __post_init__(self) -> None:
         self._held = IdSet()  # ids of the products that the feed holds
 
-    def take(self, part: Sequence[CheckedRow | Reject]) -> None:
+    def take_all(self, rows: Iterator[CheckedRow | Reject], chunk: int) -> Iterator[int]:
+        """Save rows, and yield after each chunk how many of the feed's lines are done."""
+        done = 0
+        for part in _chunks(rows, chunk):
+            self._take(part)
+            done += sum(len(row.lines) if isinstance(row, CheckedRow) else 1 for row in part)
+            yield done
+
+    def _take(self, part: Sequence[CheckedRow | Reject]) -> None:
         """Save a chunk. Files are read and hashed before the transaction begins."""
         rows = [row for row in part if isinstance(row, CheckedRow)]
         rejects = [row for row in part if isinstance(row, Reject)]

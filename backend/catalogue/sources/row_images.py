@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.feed import FeedRow, ImageFile, RowWarning, WarningKind
 from backend.catalogue.sources.files import Files
+from backend.catalogue.sources.held_images import image_in_text, is_image_as_text
 from backend.catalogue.sources.image_cells import (
     address_without_scheme,
     checked_address,
@@ -23,6 +24,16 @@ from backend.vectors.image_points import MOST_IMAGES
 
 FIRST_CHARACTERS: Final = (3, 2, 1)
 """Lengths of the names of folders that a sku begins with: shops with many images have them."""
+LONGEST_SHOWN: Final = 300
+"""Characters of a path in a warning."""
+
+
+class RowImages(Protocol):
+    """How the images of a table's rows are found."""
+
+    def add_to(self, row: FeedRow, cell: str | None, values: Sequence[Any]) -> FeedRow:
+        """Return a row with its images; `cell` is what its column of images says."""
+        ...
 
 
 class TemplatedImages:
@@ -32,8 +43,13 @@ class TemplatedImages:
         self._files = files
         self._template = template
 
-    def find(self, values: Sequence[Any]) -> tuple[ImageFile | None, tuple[RowWarning, ...]]:
-        """Look for a row's image; without one the row is kept, and will end in the quarantine."""
+    def add_to(self, row: FeedRow, cell: str | None, values: Sequence[Any]) -> FeedRow:
+        """Add a row's image; without one the row is kept, and will end in the quarantine."""
+        row.image, warnings = self._find(values)
+        row.warnings += warnings
+        return row
+
+    def _find(self, values: Sequence[Any]) -> tuple[ImageFile | None, tuple[RowWarning, ...]]:
         relative = self._template.fill(values)
         if not relative:
             return None, (RowWarning(WarningKind.NO_IMAGE, "no image is named"),)
@@ -69,7 +85,7 @@ class NamedImages:
         self._more = more
         self._lists_images = lists
 
-    def add_named(self, row: FeedRow, cell: str | None, values: Sequence[Any]) -> FeedRow:
+    def add_to(self, row: FeedRow, cell: str | None, values: Sequence[Any]) -> FeedRow:
         """Return a row with the images that its cell, and its cells for further ones, name."""
         try:
             return self._with_named(row, cell, self._further(values))
@@ -151,6 +167,8 @@ class NamedImages:
 
     def _image_of(self, named: str) -> ImageFile | str | None:
         """Return the file or the address that a row names. Raises ForbiddenImage."""
+        if is_image_as_text(named):
+            return image_in_text(named)
         if local := path_of(named):
             return self._find_elsewhere(local) or checked_address(named)
         if is_address(named):
@@ -183,4 +201,5 @@ def _warned(row: FeedRow, kind: WarningKind, text: str) -> FeedRow:
 
 
 def _missing(path: str) -> RowWarning:
-    return RowWarning(WarningKind.IMAGE, f"there is no image {path}")
+    shown = path if len(path) <= LONGEST_SHOWN else f"{path[:LONGEST_SHOWN]}…"
+    return RowWarning(WarningKind.IMAGE, f"there is no image {shown}")
