@@ -205,7 +205,7 @@ class _Import:
         self._note_saved(saved, rows, known)
 
     def _note_saved(self, saved: Saved, rows: Sequence[CheckedRow], known: StoredRows) -> None:
-        self.outcomes.update(saved.outcomes)
+        self.outcomes.update({outcome: saved.count(outcome) for outcome in Outcome})
         self._held.update(saved.ids.values())
         for position, reason in saved.reasons.items():
             self._reject(rows[position].lines[-1], rows[position].sku, reason, known)
@@ -244,8 +244,8 @@ class _Import:
         before = known.images_of(row.sku)
         first = self._refer(row, row.image, before, 0) if row.image else row.draft.image
         if row.further is None:
-            draft = row.draft
-            return Draft(sku=draft.sku, values=draft.values, image=first, if_new=draft.if_new)
+            row.draft.image = first
+            return row.draft
         found = (self._refer(row, it, before, at) for at, it in enumerate(row.further, 1))
         roles = {image.uri: image.role for image in before}
         images = [
