@@ -10,7 +10,7 @@ from types import TracebackType
 import structlog
 
 from backend import log_fields
-from backend.logs.json_lines import TO_JSON, json_lines, to_line
+from backend.logs.json_lines import TO_JSON, json_output, to_line
 from backend.logs.line_stream import LineLogger, LogStream
 from backend.logs.recent_lines import remember
 
@@ -35,11 +35,11 @@ def configure(level: str) -> None:
     if not terminal:
         shared.append(structlog.processors.format_exc_info)
     number = logging.getLevelNamesMapping()[level.upper()]
-    stream = json_lines.stream = LogStream(sys.stderr)
-    json_lines.level = number
-    json_lines.processors = [log_fields.merge, to_line]
+    stream = json_output.stream = LogStream(sys.stderr)
+    json_output.level = number
+    json_output.processors = [log_fields.merge, to_line]
     structlog.configure(
-        processors=[*shared, renderer] if terminal else json_lines.processors,
+        processors=[*shared, renderer] if terminal else json_output.processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=LineLogger(stream),
     )

@@ -25,7 +25,7 @@ _AS_STANDARD: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_
 
 
 @dataclass
-class JsonLines:
+class JsonOutput:
     """What `configure` has set up for lines of JSON."""
 
     stream: LogStream
@@ -33,7 +33,7 @@ class JsonLines:
     level: int = logging.CRITICAL
 
 
-json_lines = JsonLines(LogStream(sys.stderr))
+json_output = JsonOutput(LogStream(sys.stderr))
 
 
 def log_request(**fields: object) -> None:
@@ -43,11 +43,11 @@ def log_request(**fields: object) -> None:
     line.
     """
     processors = structlog.get_config()["processors"]
-    if processors is not json_lines.processors or processors[-1] is not to_line:
+    if processors is not json_output.processors or processors[-1] is not to_line:
         log.info("request", **fields)
-    elif json_lines.level <= logging.INFO:
+    elif json_output.level <= logging.INFO:
         event = log_fields.merge(None, "info", {**fields, "event": "request"})
-        json_lines.stream.write(f"{to_line(None, 'info', event)}\n")
+        json_output.stream.write(f"{to_line(None, 'info', event)}\n")
 
 
 def to_line(logger: Any, name: str, event: structlog.types.EventDict) -> str:
