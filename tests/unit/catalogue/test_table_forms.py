@@ -377,7 +377,7 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path, data: bytes, kind: str
     [
         (["[Content_Types].xml", "xl/workbook.bin"], "XLSB workbook; export it as CSV"),
         (["[Content_Types].xml", "xl/workbook.xml"], "not a readable workbook"),
-        (["mimetype", "content.xml"], "ODS"),
+        (["mimetype", "content.xml"], "OpenDocument file that is no spreadsheet"),
         (["word/document.xml"], "Word"),
     ],
 )
