@@ -422,6 +422,22 @@ def test_the_page_needs_nothing_from_outside(run: Run, tmp_path: Path) -> None:
     assert not re.search(r"url\(|@import|https?:", written)
 
 
+def test_no_table_and_no_page_shows_a_figure_that_is_no_number(
+    run: Run, services: Services, tmp_path: Path
+) -> None:
+    """Where each product is the only one of its label, no query has a figure."""
+    alone = "UPDATE products SET base_colour = sku"
+    services.db.write(lambda session: session.execute(text(alone)))
+    page = tmp_path / "page.html"
+
+    by = ("--by", "base_colour,article_type", "--html", str(page), "--timed", "0")
+    both = [part for spec in SPECS for part in ("--embedder", spec)]
+    shown = run(*by, *both).stdout
+
+    assert "By base_colour: 0 queries" in shown
+    assert not re.search(r"\bnan\b", shown + page.read_text("utf-8"))
+
+
 def test_the_report_shows_eight_digits_of_a_digest(run: Run, tmp_path: Path) -> None:
     """Such as that of an adapted embedder's statistics: 64 digits are no name for people."""
     digest, page = "0f" * 32, tmp_path / "page.html"
