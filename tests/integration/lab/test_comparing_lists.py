@@ -230,11 +230,11 @@ def test_the_command_writes_figures_and_prints_tables(
     few = ("--k", "3", "--shoppers", "6")
     shown = run_command(*asked, *few, "--json", str(tmp_path / "figures.json"))
     assert "Shoppers with a history" in shown.stdout
-    # the last columns, and the end of the longest title, are there in a terminal of 80 columns
-    assert shown.stdout.count("novelty") == shown.stdout.count("cold ") == 3
-    assert shown.stdout.count("products each") == 3
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["groups"][0]["scores"][0]["contender"] == OURS
     assert figures["events"]["stored"] == SHOPPERS * 8
+    # the last columns, and the end of the longest title, are there in a terminal of 80 columns
+    for part in ("novelty", " cold ", "products each"):
+        assert shown.stdout.count(part) == len(figures["groups"])
     repeated = run_command(*asked, *few, "--json", "-").stdout
     assert json.loads(repeated)["groups"] == figures["groups"]
