@@ -151,7 +151,7 @@ class FilterTooCostly(InvalidFilter):
 
 
 class NoColour(LookalikeError):
-    """The vectors of this index have no part for colour alone, so `colour` can weigh none."""
+    """The vectors of this index have no block for colour, so `colour` cannot be used."""
 
     code = "no-colour"
 
@@ -275,13 +275,13 @@ class DecoderBusy(LookalikeError):
 
 
 class DecoderUnavailable(LookalikeError):
-    """No process can be started to decode images; the host lacks something, not the image."""
+    """No process can be started to decode images. The host is at fault, not the image."""
 
     code = "decoder-unavailable"
 
 
 class HostUnavailable(ImageUnavailable):
-    """What holds the image does not answer, whichever image is asked for; see `context["wait"]`."""
+    """The host or store of the image answers for no image at all; see `context["wait"]`."""
 
 
 # --- embedders --------------------------------------------------------
@@ -416,6 +416,22 @@ class DatabaseBusy(LookalikeError):
     """The database has no connection or memory left; trying again may help."""
 
     code = "database-busy"
+
+
+class DatabaseFileFailed(DatabaseUnavailable):
+    """A file of the database cannot be used; a disk that fails or a limit may be the reason."""
+
+
+class DatabaseUnwritable(DatabaseFileFailed):
+    """The file of the database cannot grow: a failing disk, a quota or a limit; reading goes on."""
+
+
+class DatabaseTooSlow(DatabaseBusy):
+    """The database ended what took longer than one of its time limits; trying again may help."""
+
+
+class DatabaseForbidden(ConfigurationError):
+    """The user of DATABASE_URL lacks a privilege in the database."""
 
 
 class DatabaseLocked(LookalikeError):
