@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from backend.logs import Repeats
+from backend.logs.repeats import Repeats
 
 _repeats = Repeats(structlog.get_logger(__name__))
 
