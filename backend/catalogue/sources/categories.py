@@ -27,7 +27,10 @@ _KINDS: Final = frozenset(
 _DIVIDER: Final = re.compile(r"[>/,|»›→\\]|::")  # noqa: RUF001
 """What a path has between its categories, in every preset."""
 _BETWEEN_PATHS: Final = ("\n", ";", "|", ",")
-_ROOTS: Final = {"default category", "root", "root catalog", "heureka.cz", "heureka.sk"}
+_ROOTS: Final = {
+    *("default category", "root", "root catalog", "heureka.cz", "heureka.sk", "heureka"),
+    *("all", "all products", "catalog", "catalogue", "каталог", "katalog"),
+}
 """The top of a shop's tree, which is no category of a product."""
 
 

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from backend.catalogue.drafts import FIELDS
 from backend.catalogue.sources import (
+    further_platforms,
     magento,
     named_options,
     opencart,
@@ -65,10 +66,29 @@ def _with_variant_rows(marks: variant_rows.VariantMarks) -> Preset:
         name=marks.name,
         title=marks.title,
         known_by=marks.known_by,
-        columns={"base_colour": [named_options.COLOUR], **groups},
+        columns={"base_colour": [named_options.COLOUR], **groups, **marks.columns},
         hidden=publication.TABLE,
         added=variant_rows.ADDED,
         arrange=marks.arrange,
+        is_any_shops=True,
+    )
+
+
+def _with_own_names(platform: further_platforms.Platform) -> Preset:
+    """Return the preset of a platform whose columns have names of its own."""
+    return Preset(
+        name=platform.name,
+        title=platform.title,
+        known_by=platform.known_by,
+        columns={
+            "base_colour": [named_options.COLOUR],
+            "gender": [named_options.GENDER],
+            **platform.columns,
+        },
+        hidden={**publication.TABLE, **platform.hidden},
+        added=further_platforms.ADDED,
+        arrange=platform.arrange,
+        in_english=platform.in_english,
         is_any_shops=True,
     )
 
@@ -267,7 +287,10 @@ _MEDUSA: Final = Preset(
     arrange=named_options.arrange,
     is_any_shops=True,
 )
-_WITH_VARIANT_ROWS: Final = (_MEDUSA, *map(_with_variant_rows, variant_rows.RULES))
+_FURTHER: Final = (
+    *(_MEDUSA, *map(_with_variant_rows, variant_rows.RULES)),
+    *map(_with_own_names, further_platforms.PLATFORMS),
+)
 NAMES: Final = tuple(preset.name for preset in PRESETS)
 
 
@@ -281,7 +304,7 @@ def find_preset(columns: Sequence[str], name: str | None) -> Preset:
         if found is None:
             raise ConfigurationError(f"there is no format {name!r}; there are: {', '.join(NAMES)}")
         return found
-    for preset in (*PRESETS, *_WITH_VARIANT_ROWS):
+    for preset in (*PRESETS, *_FURTHER):
         there = {plain(preset.in_english(column)) for column in columns}
         if any(there.issuperset(map(plain, known)) for known in preset.known_by):
             return preset

@@ -7,7 +7,7 @@ product of ours: it takes from the row of its product what its own row leaves em
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -33,7 +33,9 @@ _PATH: Final = re.compile(r"[./]")  # which no flag holds
 _NAMED_PAIRS: Final = re.compile(r"Name=([^|]+)\|Value=([^|\[]+)")
 _UNTRACKED: Final = ("trackinventory", "inventorytracking")
 _PAIRS: Final = re.compile(r"(?:\[\w+\])?([^=,;\[\]]+)=([^,;:]+)")
-_SKUS: Final = ("sku", "productcodesku", "productsku", "customlabel", "productnumber")
+_SKUS: Final = (
+    *("sku", "productcodesku", "productsku", "customlabel", "productnumber", "oxartnum"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,8 @@ class VariantMarks:
     parts: Sequence[str] = ()  # of a row that holds no product: an image, or an option
     key: str | None = None  # the column that is empty in the row of a variant
     parent: str | None = None  # the column that names the id of the product
+    id: str = "id"  # the column of that id
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)  # as those of a preset
     pairs: str | None = None  # the column with `Size=M;Color=Red`
     group_is_named: bool = False  # a column of the file is the group
 
@@ -90,7 +94,7 @@ class _Rows:
         for record in records:
             if isinstance(record, Reject):
                 yield record
-            elif group and len(group) < MOST_ROWS and self._is_below(record):
+            elif group and len(group) < MOST_ROWS and self._is_below(record, group[0]):
                 group.append(record)
             else:
                 yield from self._products(group)
@@ -101,8 +105,11 @@ class _Rows:
         place = self.at.get(plain(column)) if column else None
         return "" if place is None else as_text(record.values[place])
 
-    def _is_below(self, record: TableRecord) -> bool:
+    def _is_below(self, record: TableRecord, above: TableRecord) -> bool:
         marks = self.marks
+        if marks.parent:
+            parent = self._text(record, marks.parent)
+            return bool(parent) and parent == self._text(above, marks.id)
         if marks.kind:
             return self._text(record, marks.kind).lower() in (*marks.variants, *marks.parts)
         return bool(marks.key) and not self._text(record, marks.key)
@@ -116,7 +123,10 @@ class _Rows:
         variants = [it for it in below if it not in parts]
         images = [as_text(it.values[at]) for it in parts for at in self.images]
         named = self._sku(main)
-        group = (named or self._text(main, "id")) if variants else None
+        group = (named or self._text(main, self.marks.id)) if variants else None
+        if self.marks.parent:
+            own = self._text(main, self.marks.id) if variants else ""
+            group = self._text(main, self.marks.parent) or own or None
         if named or not any(map(self._sku, variants)):
             yield self._completed(main, self._parent_of(main), images, group)
         for variant in variants:
@@ -131,7 +141,7 @@ class _Rows:
             return None
         if parent := self._text(record, self.marks.parent):
             return self.known.get(parent)
-        self.known[self._text(record, "id")] = record
+        self.known[self._text(record, self.marks.id)] = record
         while len(self.known) > MOST_PARENTS:
             del self.known[next(iter(self.known))]
         return None
@@ -237,9 +247,33 @@ RULES: Final = (
     VariantMarks(
         name="shopware",
         title="Shopware's products",
-        known_by=(("id", "product_number", "parent_id", "name"),),
+        known_by=(
+            ("id", "product_number", "parent_id"),
+            ("id", "product_number", "stock", "active"),
+            ("id", "product_number", "translations.DEFAULT.name"),
+        ),
         parent="parent_id",
-        group_is_named=True,
+        columns={
+            "sku": ["product_number"],
+            "display_name": ["name", "translations.DEFAULT.name"],
+            "price": ["price_gross", "price.DEFAULT.gross"],
+            "brand": ["manufacturer_name", "manufacturer.translations.DEFAULT.name"],
+            "image_uri": ["cover_media_url", "cover.media.url"],
+        },
+    ),
+    VariantMarks(
+        name="oxid",
+        title="OXID's products",
+        known_by=(("OXID", "OXARTNUM", "OXTITLE"),),
+        parent="OXPARENTID",
+        id="OXID",
+        columns={
+            "sku": ["OXARTNUM"],
+            "display_name": ["OXTITLE"],
+            "price": ["OXPRICE"],
+            "in_stock": ["OXSTOCK"],
+            "image_uri": ["OXPIC1"],
+        },
     ),
 )
 """The platforms, in the order in which they are tried."""
