@@ -115,9 +115,9 @@ def read_named(
 
 
 def _draw(session: Session, most: int) -> list[int]:
-    """Draw products with an image by a seed; return their ids in order."""
-    with_image = Product.image_digest.is_not(None)
-    ids = session.scalars(select(Product.id).where(with_image).order_by(Product.id)).all()
+    """Draw products that are sold, and have an image, by a seed; return their ids in order."""
+    sold = (Product.removed_at.is_(None), Product.image_digest.is_not(None))
+    ids = session.scalars(select(Product.id).where(*sold).order_by(Product.id)).all()
     drawn = np.random.RandomState(0).permutation(len(ids))[:most]
     return [ids[position] for position in np.sort(drawn).tolist()]
 
@@ -146,7 +146,10 @@ def _rows(session: Session, ids: Sequence[int]) -> list[tuple[str | None, ...]]:
 
 
 def number(columns: Sequence[Sequence[str | None]]) -> Codes:
-    """Give each combination of values a number; -1 where a product lacks one of the values."""
+    """Give each combination of values a number, (products,); -1 where one of them is missing.
+
+    `columns` has one sequence of values for each field.
+    """
     rows = list(zip(*columns, strict=True))
     numbers = {row: code for code, row in enumerate(sorted({row for row in rows if all(row)}))}
     return np.array([numbers.get(row, -1) for row in rows], np.intp)
