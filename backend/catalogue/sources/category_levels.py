@@ -41,6 +41,7 @@ _CHAINS: Final = (
     (("categoriaprincipale",), ("sottocategoria",)),
     (("hoofdcategorie",), ("subcategorie",)),
     (("huvudkategori", "hovedkategori", "anakategori"), ("underkategori", "altkategori")),
+    (("kategoriagłówna",), ("podkategoria",)),
     (("parentcategory", "parentcategoryname"), ("childcategory", "childcategoryname")),
 )
 """Names of levels, the uppermost first."""

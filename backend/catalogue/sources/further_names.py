@@ -53,10 +53,10 @@ _NAMES: Final = {
     "prezzo_ivato, preço_de_venda, cena_sprzedaży, cena_s_dph, eladási_ár, preț, satış_fiyatı, "
     "harga, giá, τιμή, розничная_цена, cena_regularna, preço_normal, precio_normal, běžná_cena, "
     "normalpreis, normalpris, ordinarie_pris, prezzo_di_listino, kaina, cijena, hind, السعر, "
-    "سعر_المنتج, מחיר, verð, trendyol_da_satılacak_fiyat, piyasa_satış_fiyatı, цена_продажи, "
-    "цены, bundle_prices_price, normal_price_with_vat, cena_pl, default_price, current_price, "
-    "final_price, search_price, store_price, pricing, price_range_v2, netpr, brutto_vk, "
-    "vk_preis_brutto, vkp, vkp_brutto, verkaufspreis_brutto, prijs_incl_btw, "
+    "سعر_المنتج, מחיר, verð, your_price, trendyol_da_satılacak_fiyat, piyasa_satış_fiyatı, "
+    "цена_продажи, цены, bundle_prices_price, normal_price_with_vat, cena_pl, default_price, "
+    "current_price, final_price, search_price, store_price, pricing, price_range_v2, netpr, "
+    "brutto_vk, vk_preis_brutto, vkp, vkp_brutto, verkaufspreis_brutto, prijs_incl_btw, "
     "prijs_inclusief_btw, precio_iva_incluido, pvp_iva_incluido, prezzo_iva_inclusa, "
     "pris_inkl_moms, pris_ink_moms, cena_z_dph, prices",
     "currency": "para_birimi, monnaie, price_currency, currency_id, currency_iso, währung, "
@@ -70,11 +70,11 @@ _NAMES: Final = {
     "gender": "target_gender, geschlecht, sexe, sexo, genere, género, gênero, geslacht, kön, "
     "køn, kjønn, płeć, pohlaví, пол, стать, cinsiyet, 性別, 性别, 성별, target_genders, "
     "target_group, zielgruppe, geschlechter, genre",
-    "brand": "manufacturer_name, vendor, vendor_name, marke, hersteller, markenname, marque, "
-    "fabricant, marca, merk, märke, mærke, marka, producent, značka, výrobce, márka, бренд, "
-    "производитель, ブランド, 品牌, 브랜드, varumärke, varemerke, tillverkare, merkki, üretici, "
-    "manufacturers, brands, product_manufacturer, изготовитель, الماركة, العلامة_التجارية, "
-    "item_manufacturer, бренд_товара, marca_del_producto",
+    "brand": "manufacturer_name, manufacturers, brands, vendor, vendor_name, marke, hersteller, "
+    "markenname, marque, fabricant, marca, merk, märke, mærke, marka, producent, značka, "
+    "výrobce, márka, бренд, производитель, ブランド, 品牌, 브랜드, varumärke, varemerke, "
+    "tillverkare, merkki, üretici, product_manufacturer, изготовитель, الماركة, "
+    "العلامة_التجارية, item_manufacturer, бренд_товара, marca_del_producto",
     "link": "url, deep_link, deeplink, product_page_url, merchant_deep_link, aw_deep_link, "
     "buy_url, item_page_url, item_url, offer_url, link_do_oferty, permalink, canonical_url, "
     "product_link_url, produkturl, produktlink, lien, enlace",

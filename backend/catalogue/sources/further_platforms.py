@@ -208,6 +208,20 @@ PLATFORMS: Final = (
         id="Internal_Variant_ID",
     ),
     _platform(
+        "ceneo",
+        "Ceneo's offers",
+        ("id, cat, imgs, avail",),
+        {"sku": "id", "article_type": "cat"},
+    ),
+    _platform(
+        "cs-cart",
+        "CS-Cart's products",
+        ("Product code, Language, Product name", "Product code, Language, Status"),
+        {"sku": "Product code", "image_uri": "Detailed image"},
+        id="Product id",
+        off={"Status": ("d", "h")},
+    ),
+    _platform(
         "saleor",
         "Saleor's products",
         ("id, variant id, variant sku",),

@@ -14,6 +14,7 @@ MORE_IMAGES: Final = {
     *("additionalimagelink", "additionalimagelinks", "additionalimages", "additionalimageurl"),
     *("additionalimageurls", "alternateimages", "galleryimages", "moreimages", "otherimages"),
     *("imgurlalternative", "additionalimage", "alternateimage", "extraimageurl", "otherimageurl"),
+    *("productmedia", "variantmedia", "variantassets"),
     *("secondaryimage", "secondaryimages", "otherimage", "extraimages", "detailimages"),
 }
 """Columns of further images, without case and underscores; they are no attributes."""

@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-_NAMED: Final = ("value", "name", "title", "label", "displayName", "text", "$t", "#text")
+_NAMED: Final = (
+    "value",
+    "name",
+    "title",
+    "label",
+    "displayName",
+    "text",
+    "$t",
+    "#text",
+    "Наименование",
+)
 """Members of an object that hold what people read; the first that is there counts."""
 _PATH: Final = ">"
 

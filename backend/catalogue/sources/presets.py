@@ -18,7 +18,7 @@ from backend.catalogue.sources import (
     woocommerce,
     woocommerce_headers,
 )
-from backend.catalogue.sources.column_names import plain
+from backend.catalogue.sources.column_names import names_of, plain
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.mapping import FeedMapping
@@ -47,6 +47,7 @@ class Preset:
     arrange: Arrange | None = field(default=None, repr=False)
     is_any_shops: bool = False  # columns are found by their usual and further names too
     in_english: Callable[[str], str] = field(default=str, repr=False)  # a name of a column
+    has_options: bool = False  # `arrange` adds those of `named_options`
 
 
 TABLE: Final = Preset(
@@ -80,11 +81,8 @@ def _with_own_names(platform: further_platforms.Platform) -> Preset:
         name=platform.name,
         title=platform.title,
         known_by=platform.known_by,
-        columns={
-            "base_colour": [named_options.COLOUR],
-            "gender": [named_options.GENDER],
-            **platform.columns,
-        },
+        columns=platform.columns,
+        has_options=True,
         hidden={**publication.TABLE, **platform.hidden},
         added=further_platforms.ADDED,
         arrange=platform.arrange,
@@ -144,6 +142,7 @@ PRESETS: Final = (
             "gender": [named_options.GENDER],
             "brand": ["Vendor"],
             "group_id": [shopify.GROUP],
+            "link": ["URL"],
         },
         hidden=publication.SHOPIFY,
         added=shopify.ADDED,
@@ -153,7 +152,8 @@ PRESETS: Final = (
         name="woocommerce",
         title="WooCommerce's product export",
         known_by=(
-            ("ID", "SKU", "Name", "In stock?"),
+            ("ID", "SKU", "Name", "In stock?", "Published"),
+            ("ID", "SKU", "Name", "In stock?", "Categories"),
             ("ID", "SKU", "Name", "Regular price"),
             ("Type", "SKU", "Name", "Regular price", "Images"),
         ),
@@ -307,8 +307,38 @@ def find_preset(columns: Sequence[str], name: str | None) -> Preset:
     for preset in (*PRESETS, *_FURTHER):
         there = {plain(preset.in_english(column)) for column in columns}
         if any(there.issuperset(map(plain, known)) for known in preset.known_by):
-            return preset
-    return TABLE
+            options = _options(columns) if preset.has_options else {}
+            return replace(preset, columns={**options, **preset.columns}) if options else preset
+    return _any_table(columns)
+
+
+def _any_table(columns: Sequence[str]) -> Preset:
+    """Return how a table of no known platform is read: maybe with options, or rows of variants."""
+    marks = variant_rows.of_any_table(columns)
+    if not marks and not named_options.NamedOptions.find(columns):
+        return TABLE
+    options = _options(columns)
+    if marks is None:
+        arrange = named_options.arrange
+        return replace(TABLE, columns=options, added=named_options.ADDED, arrange=arrange)
+    has_group = any(plain(it) in names_of("group_id") for it in columns)
+    return replace(
+        TABLE,
+        columns=options if has_group else {**options, "group_id": [variant_rows.GROUP]},
+        added=variant_rows.ADDED,
+        arrange=marks.arrange,
+    )
+
+
+def _options(columns: Sequence[str]) -> dict[str, Sequence[str]]:
+    """Return the fields that options give, where no column of another name is theirs."""
+    return {
+        ours: [name]
+        for ours, name in named_options.FIELDS.items()
+        if not any(
+            plain(it) in names_of(ours) and not named_options.column_of(it) for it in columns
+        )
+    }
 
 
 def apply_preset(preset: Preset, columns: Sequence[str], mapping: FeedMapping) -> FeedMapping:

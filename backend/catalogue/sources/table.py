@@ -38,6 +38,7 @@ from backend.catalogue.sources.no_products import why_no_product
 from backend.catalogue.sources.no_values import NO_VALUE, SHEET_ERRORS
 from backend.catalogue.sources.presets import apply_preset, find_preset
 from backend.catalogue.sources.price_names import price_name
+from backend.catalogue.sources.product_groups import ProductGroups
 from backend.catalogue.sources.publication import Publication
 from backend.catalogue.sources.row_images import NamedImages, TemplatedImages
 from backend.catalogue.sources.row_plan import RowPlan
@@ -85,6 +86,7 @@ class Table:
         self._levels = self._category_levels()
         is_ours = not self.preset.is_any_shops
         self._has_category_paths = is_ours or self._category_may_be_a_path()
+        self._groups = ProductGroups.find(names, self._columns.fields)
         self._prices_seen = mapping.decimal is not None or "price" not in self._columns.fields
         self._templated = self._templated_images(mapping.image, self.preset.image or image)
         at = self._columns.fields.get("image_uri")
@@ -196,6 +198,8 @@ class Table:
             if isinstance(record, TableRecord):
                 if has_prices:
                     self._columns.see(record.values)
+                if self._groups:
+                    self._groups.see(record.values)
                 yield record.line, self._columns.sku(record.values)
         self._prices_seen = True
 
@@ -296,6 +300,13 @@ class Table:
         rows = [line.text for line in lines.peek(HEADER_LINES)] if amounts else []
         return amounts, are_divided(rows, header, amounts)
 
+    def _fill(self, fields: dict[str, Any], sku: str, values: Sequence[Any]) -> None:
+        """Set what further columns and other rows say: the group, and the stock by place."""
+        if self._groups and not fields.get("group_id") and (group := self._groups.of(sku)):
+            fields["group_id"] = group
+        if self._places and (is_there := in_stock(values, self._places)) is not None:
+            fields["in_stock"] = is_there
+
     def _row(self, record: TableRecord) -> FeedRow | Reject:
         plain = self._plan.read(record.values) if self._plan else None
         sku, uri, fields = plain or (None, None, {})
@@ -311,11 +322,10 @@ class Table:
             warnings = (*warnings, said)
         if self._currency and fields.get("price") is not None and not fields.get("currency"):
             fields["currency"] = self._currency
-        is_odd = sku.startswith("# ") or not fields.get("display_name")
+        is_odd = "#" in sku or not fields.get("display_name")
         if is_odd and (why := why_no_product(record.values, sku)):
             return NoProduct(record.line, None, why)
-        if self._places and (is_there := in_stock(record.values, self._places)) is not None:
-            fields["in_stock"] = is_there
+        self._fill(fields, sku, record.values)
         if self._publication.columns:
             warnings += self._publication.apply(record.values, fields, warnings)
         if self._levels or self._has_category_paths:

@@ -28,13 +28,33 @@ _OWN: Final = re.compile(
     r"|surcharge|inventory.*|.*stock.*|.*quantity.*|productid.*|id|item|itemtype|type|fieldtype"
 )
 """Columns of one variant, which no other row inherits; without case and underscores."""
-_OPTION_NAME: Final = re.compile(r".*(?:option|attribute|variation)(?:name\d*|\d+name)")
+_OPTION_NAME: Final = re.compile(
+    r".*(?:option|attribute|variation)(?:name\d*|\d+name)|optiongroups|バリエーション項目キー\d"
+)
 _PATH: Final = re.compile(r"[./]")  # which no flag holds
 _NAMED_PAIRS: Final = re.compile(r"Name=([^|]+)\|Value=([^|\[]+)")
 _UNTRACKED: Final = ("trackinventory", "inventorytracking")
 _PAIRS: Final = re.compile(r"(?:\[\w+\])?([^=,;\[\]]+)=([^,;:]+)")
+_HINT: Final = re.compile(r"\([^()]*\)|（[^（）]*）|\*")  # noqa: RUF001 - Japanese
+_LABELS: Final = {
+    *("name", "title", "producttitle", "productname", "itemname", "nombre", "nome", "nom"),
+    *("商品名", "nameen", "namede", "namefr", "displayname", "titel", "bezeichnung"),
+    *("названиетовара", "itemtitle"),
+}
+_HANDLES: Final = (
+    *("handle", "urlhandle", "producthandle", "referencehandle", "identificadorurl"),
+    *("identificadordeurl", "slug", "productslug", "slugen", "商品管理番号"),
+)
+"""Columns with one value for all rows of a product, which rows below may leave empty."""
+_NUMBERS: Final = (
+    *("productid", "itemid", "idproducto", "idproduto", "parentid", "productkey", "itemnumber"),
+    *("idтовара", "productinternalid"),  # noqa: RUF001 - Russian
+)
+"""Columns with one value for all rows of a product."""
 _SKUS: Final = (
     *("sku", "productcodesku", "productsku", "customlabel", "productnumber", "oxartnum"),
+    *("sku管理番号", "sellersku", "skuid", "shopsku", "variantsku", "itemsku", "merchantsku"),
+    *("customlabelsku", "артикул", "skucode"),
 )
 
 
@@ -52,8 +72,11 @@ class VariantMarks:
     parent: str | None = None  # the column that names the id of the product
     id: str = "id"  # the column of that id
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)  # as those of a preset
+    same: str | None = None  # the column that all rows of a product share, or leave empty
+    label: str = "name"  # the column that only the first of them fills
     pairs: str | None = None  # the column with `Size=M;Color=Red`
     group_is_named: bool = False  # a column of the file is the group
+    may_be_empty: bool = True  # the column `same`, in the rows below
 
     def arrange(
         self, columns: Sequence[str], records: Iterator[TableRecord | Reject]
@@ -110,6 +133,11 @@ class _Rows:
         if marks.parent:
             parent = self._text(record, marks.parent)
             return bool(parent) and parent == self._text(above, marks.id)
+        if marks.same:
+            same = self._text(record, marks.same)
+            if same:
+                return same == self._text(above, marks.same)
+            return marks.may_be_empty and not self._text(record, marks.label)
         if marks.kind:
             return self._text(record, marks.kind).lower() in (*marks.variants, *marks.parts)
         return bool(marks.key) and not self._text(record, marks.key)
@@ -119,7 +147,7 @@ class _Rows:
         if not rows:
             return
         main, *below = rows
-        parts = [it for it in below if self._text(it, self.marks.kind).lower() in self.marks.parts]
+        parts = [it for it in below if self._is_part(it)]
         variants = [it for it in below if it not in parts]
         images = [as_text(it.values[at]) for it in parts for at in self.images]
         named = self._sku(main)
@@ -127,10 +155,19 @@ class _Rows:
         if self.marks.parent:
             own = self._text(main, self.marks.id) if variants else ""
             group = self._text(main, self.marks.parent) or own or None
+        if self.marks.same and variants:
+            group = self._text(main, self.marks.same) or group
         if named or not any(map(self._sku, variants)):
             yield self._completed(main, self._parent_of(main), images, group)
         for variant in variants:
-            yield self._completed(variant, main, images, group)
+            is_whole = bool(self.marks.same and self._text(variant, self.marks.label))
+            yield self._completed(variant, None if is_whole else main, images, group)
+
+    def _is_part(self, record: TableRecord) -> bool:
+        """Tell whether a row below a product is none, but a further image or an option."""
+        if self.marks.same:
+            return not self._sku(record)
+        return self._text(record, self.marks.kind).lower() in self.marks.parts
 
     def _sku(self, record: TableRecord) -> str:
         return "" if self.sku is None else as_text(record.values[self.sku])
@@ -206,6 +243,15 @@ RULES: Final = (
         group_is_named=True,
     ),
     VariantMarks(
+        name="wix-catalogue",
+        title="Wix's products",
+        known_by=(("handle", "fieldType", "media"), ("handle", "fieldType", "sku")),
+        kind="fieldType",
+        variants=("variant",),
+        parts=("media", "media_item"),
+        columns={"group_id": ["handle"], "image_uri": ["media"]},
+    ),
+    VariantMarks(
         name="squarespace",
         title="Squarespace's products",
         known_by=(("Product ID [Non Editable]", "Variant ID [Non Editable]", "SKU"),),
@@ -277,3 +323,24 @@ RULES: Final = (
     ),
 )
 """The platforms, in the order in which they are tried."""
+
+
+def of_any_table(columns: Sequence[str]) -> VariantMarks | None:
+    """Return the marks of a table with a column that the rows of one product share, and a name.
+
+    That is a handle, or the product's own number beside the sku: Square, Vendure, Tiendanube and
+    commercetools write the name in the first row alone. None for any other table.
+    """
+    names = {plain(_HINT.sub("", name)): name for name in reversed(columns)}
+    label = next((names[it] for it in names if it in _LABELS), None)
+    same = next((it for it in (*_HANDLES, *_NUMBERS) if it in names), None)
+    if label is None or same is None or names.keys().isdisjoint(_SKUS):
+        return None
+    return VariantMarks(
+        name="table",
+        title="a plain table",
+        known_by=(),
+        same=names[same],
+        label=label,
+        may_be_empty=same in _HANDLES,
+    )
