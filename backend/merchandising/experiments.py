@@ -176,7 +176,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
 
 def _check(session: Session, name: str, wanted: ExperimentPlan) -> None:
     if not re.fullmatch(NAME, name):
-        raise InvalidExperiment("the name of an experiment has 1 to 64 of: letters, digits, . _ -")
+        raise InvalidExperiment("the name of an experiment has 1 to 64 letters, digits, . _ or -")
     if not 0 < wanted.share < 1:
         raise InvalidExperiment("share: must be above 0 and below 1")
     if (wanted.against is None) == (wanted.generation_id is None):

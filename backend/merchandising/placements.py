@@ -71,7 +71,7 @@ def put(
     `by` is who does so. Raises InvalidPlacement for a wrong name, and when there are too many.
     """
     if not re.fullmatch(NAME, name):
-        raise InvalidPlacement("the name of a placement has 1 to 64 of: letters, digits, . _ -")
+        raise InvalidPlacement("the name of a placement has 1 to 64 letters, digits, . _ or -")
     hold(session, Lock.NAMED)
     found = session.get(Placement, name, with_for_update=True)
     is_new, is_changed = found is None, found is None or found.settings != settings

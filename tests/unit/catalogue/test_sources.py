@@ -20,6 +20,7 @@ from backend.catalogue.sources.csv_header import read_header
 from backend.catalogue.sources.csv_lines import LONGEST_LINE
 from backend.catalogue.sources.csv_records import (
     LONGEST_VALUE,
+    SpecialColumns,
     TableRecord,
     open_csv,
     read_records,
@@ -201,7 +202,7 @@ def records(text: str | bytes, free_text: int | None = 1) -> list[Any]:
     header = read_header(lines)
     return [
         (it.line, *it.values) if isinstance(it, TableRecord) else it
-        for it in read_records(lines, header, free_text=free_text)
+        for it in read_records(lines, header, SpecialColumns(free_text=free_text))
     ]
 
 
@@ -431,7 +432,7 @@ def test_a_folder_with_one_csv_of_another_name_is_read(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_several_tables_or_none_is_refused_by_naming_them(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableCatalogue, match="no CSV at all"):
+    with pytest.raises(UnreadableCatalogue, match="there is none of these"):
         read(tmp_path)
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("sku\n1\n")
