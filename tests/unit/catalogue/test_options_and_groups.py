@@ -106,3 +106,8 @@ def test_prices_of_countries_are_in_cents(tmp_path: Path) -> None:
 def test_several_colours_of_a_product_are_none(tmp_path: Path) -> None:
     found = read(tmp_path, 'sku;VARIATION 1 NAME;VARIATION 1 VALUES\nT;Color;"Red,Blue"\n')
     assert found["T"].get("base_colour") is None
+
+
+def test_a_star_before_a_name_divides_nothing(tmp_path: Path) -> None:
+    found = read(tmp_path, "Parent Unique ID,*Unique ID,*Name,Size,*Price\nTEE,T-R,Tee,M,19.90\n")
+    assert (found["T-R"]["price"], found["T-R"]["group_id"]) == (19.9, "TEE")
