@@ -1,7 +1,8 @@
 """Products of shops' APIs whose values lie elsewhere than in members of usual names.
 
 Spree and Solidus have a `master` variant, VTEX offers of sellers, Vendure prices in cents and
-options with groups, Sylius prices in cents, MercadoLibre images by number.
+options with groups, Sylius prices in cents, Akeneo values by locale and
+channel, and Magento's GraphQL products within variants.
 """
 
 from __future__ import annotations
@@ -10,12 +11,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 _CENTS: Final = "cents"
+_OF_MAGENTO: Final = {"product", "attributes", "__typename"}
+"""What a variant of Magento's GraphQL holds."""
 
 
 def as_usual(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a product or a variant with usual members; one of another API as it is."""
     if isinstance(value.get("master"), Mapping):
         value = _of_spree(value)
+    if isinstance(of := value.get("product"), Mapping) and value.keys() <= _OF_MAGENTO:
+        value = {**of, "attributes": value.get("attributes", [])}
+    if isinstance(values := value.get("values"), Mapping) and "identifier" in value:
+        value = {**value, **dict(_of_akeneo(values))}
     if isinstance(value.get("sellers"), list):
         value = _of_vtex(value)
     if "priceWithTax" in value or "facetValues" in value:
@@ -51,6 +58,14 @@ def _of_vtex(value: Mapping[str, Any]) -> Mapping[str, Any]:
     found = {"price": offer.get("Price"), "stock": offer.get("AvailableQuantity")}
     rest = {name: it for name, it in value.items() if name != "sellers"}
     return {**rest, **{name: it for name, it in found.items() if it is not None}}
+
+
+def _of_akeneo(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the attributes of a product, each in the first of its locales and channels."""
+    for name, several in values.items():
+        first = several[0] if isinstance(several, list) and several else None
+        if isinstance(first, Mapping) and "data" in first:
+            yield name, first["data"]
 
 
 def _of_vendure(value: Mapping[str, Any]) -> Mapping[str, Any]:

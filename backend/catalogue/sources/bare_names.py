@@ -14,14 +14,14 @@ from backend.catalogue.sources.mapping import FeedMapping
 from backend.errors import UnreadableCatalogue
 
 _MOST_LANGUAGES: Final = 5
-_HINT: Final = re.compile(r"\s*\([^()]*\)|（[^（）]*）|\[\w+=[^\[\]]*\]")  # noqa: RUF001 - Chinese
+_HINT: Final = re.compile(r"\s*\([^()]*\)|（[^（）]*）|\[\w+=[^\[\]]*\]|\s\[[^\[\]]*\]")  # noqa: RUF001 - Chinese
 _WITHOUT_TAX: Final = re.compile(
     r"税抜|\((?:[^()]*\b)?"
     r"(?:excl?|exkl|ex|without|net|netto|hors|ht|sin|senza|bez|ohne)\b",
     re.IGNORECASE,
 )
 _LANGUAGE: Final = re.compile(
-    r"[-_.:@ \[(](?:en|de|fr|es|it|nl|pl|cs|sk|sv|da|fi|nb|pt|ro|hu|bg|el|tr|ru|uk|ja|zh|ko|ar|he)"
+    r"[-_.:@# \[(](?:en|de|fr|es|it|nl|pl|cs|sk|sv|da|fi|nb|pt|ro|hu|bg|el|tr|ru|uk|ja|zh|ko|ar|he)"
     r"(?:[-_][A-Za-z]{2})?[\])]?(?:-[a-z]+)?$"
 )
 """A language, maybe with a country and a channel, at the end of a name."""

@@ -33,7 +33,17 @@ _DIVIDER: Final = re.compile(r"[>/,|»›→\\^]|::")  # noqa: RUF001
 _BETWEEN_PATHS: Final = ("\n", ";", "|", ",")
 _ROOTS: Final = {
     *("default category", "root", "root catalog", "heureka.cz", "heureka.sk", "heureka"),
-    *("all", "all products", "catalog", "catalogue", "каталог", "katalog"),
+    *(
+        "glami.cz",
+        "glami.sk",
+        "zbozi.cz",
+        "all",
+        "all products",
+        "catalog",
+        "catalogue",
+        "каталог",
+        "katalog",
+    ),
 }
 """The top of a shop's tree, which is no category of a product."""
 

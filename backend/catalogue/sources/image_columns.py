@@ -19,8 +19,8 @@ MORE_IMAGES: Final = {
 }
 """Columns of further images, without case and underscores; they are no attributes."""
 _NUMBERED: Final = re.compile(
-    r"(?:additional|alternate|extra|further|more|other|product|secondary|item|ox)?"
-    r"(?:image|img|photo|picture|pic|bild|foto|imagen|imagem|immagine|afbeelding|zdjęcie|obrázek"
+    r"(?:additional|alternate|extra|further|more|other|product|secondary|item|ox|asset|media|mediaasset|main)?"
+    r"(?:image|media|img|photo|picture|pic|bild|foto|imagen|imagem|immagine|afbeelding|zdjęcie|obrázek"
     r"|görsel|resim|visuel|kép|kuva|фото|картинка|изображение)(?:url|link|src|uri|file|path)?"
     r"(?:number|no)?[0-9]{1,2}(?:url|link|src|uri|file)?"
 )

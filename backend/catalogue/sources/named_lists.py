@@ -71,8 +71,9 @@ class NamedLists:
     def _copy(self, found: dict[str, Any], own: set[str], values: Mapping[str, Any]) -> None:
         """Copy a colour and the like out of `attributes`, which stays."""
         for name, value in values.items():
-            if isinstance(value, str) and _is_of_a_field(name):
-                self._take(found, own, name, value)
+            own_value = value.get("value") if isinstance(value, Mapping) else None
+            if isinstance(text := own_value or _scalar(value), str) and _is_of_a_field(name):
+                self._take(found, own, name, text)
 
     def _take(self, found: dict[str, Any], own: set[str], name: str, value: Any) -> bool:
         """Add a named value; tell whether nothing of it is missing then."""

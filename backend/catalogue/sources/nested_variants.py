@@ -26,7 +26,7 @@ _SKUS: Final = (
     *("sku", "SKU", "Sku", "variant_sku", "variantSku", "item_sku", "seller_sku", "sellerSku"),
     *("seller_custom_field", "skuCode", "itemId"),  # of MercadoLibre, of VTEX
 )
-_CODES: Final = ("code", "CODE", "Code")
+_CODES: Final = ("code", "CODE", "Code", "articleCode")
 """Names of the sku of a variant that has a price or a stock too, as of Sylius and Shoptet."""
 _MASTER: Final = "masterVariant"  # commercetools' first variant
 _GROUPS: Final = ("group_id", "handle", "id", "product_id", "productGroupID", "code")
@@ -194,7 +194,7 @@ def _option_name(option: Mapping[str, Any], by_id: Mapping[str, Any]) -> Any:
     """Return the name of an option that a variant of Medusa chooses: its own, or by its id."""
     around = option.get("option")
     own = around.get("title") if isinstance(around, Mapping) else None
-    return own or by_id.get(str(option.get("option_id")))
+    return own or by_id.get(str(option.get("option_id"))) or option.get("name")
 
 
 def _images(product: Mapping[str, Any], variant: Mapping[str, Any]) -> list[Any]:

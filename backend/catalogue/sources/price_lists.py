@@ -23,6 +23,7 @@ CODE_NAMES: Final = (
     "currency_iso",
     "priceCurrency",
     "Валюта",
+    "currencyIso",
 )
 _BETWEEN: Final = re.compile(r"\s*[|;\n]\s*|\s+/\s+")
 _OF_CENTS: Final = ("region_id", "variant_id", "price_list_id")

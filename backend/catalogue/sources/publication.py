@@ -79,6 +79,7 @@ TABLE: Final[Hidden] = {
     **dict.fromkeys(("is_enabled", "is_online", "online_flag", "sku_is_active", "aktiv"), _NO),
     **dict.fromkeys(("actif", "activo", "attivo", "ativo", "actief", "aktywny", "sichtbar"), _NO),
     **dict.fromkeys(("visivel", "visível", "Mostrar en tienda", "Exibir na loja", "shown"), _NO),
+    **dict.fromkeys(("blocked", "hidden"), _YES),
     **dict.fromkeys(("hide_product", "is_hidden", "archived", "inactive", "is_archived"), _YES),
     **dict.fromkeys(("product_visibility", "item_visibility"), ("hidden", "staging", "blocked")),
     **dict.fromkeys(("status", "publish_status", "product_status"), _STATES),

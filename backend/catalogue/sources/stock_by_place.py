@@ -12,7 +12,7 @@ from typing import Any, Final
 from backend.catalogue.sources.cell_texts import as_text
 
 _NAME: Final = re.compile(
-    r"(?:(?:current )?(?:stock|qty|quantity)|inventory|on hand|(?:lager)?bestand)\b\W*(\w.*)"
+    r"(?:(?:current |in )?(?:stock|qty|quantity)|inventory|on hand|(?:lager)?bestand)\b\W*(\w.*)"
     r"|(\w.*?)\W*\b(?:warehouse|location|store) (?:quantity|qty|stock)\W*"
 )
 _OTHER: Final = re.compile(

@@ -52,6 +52,34 @@ T-1,881,Tee,UNPUBLISHED,Tees,19.90,USD,https://s.example/1,{I}/1.jpg,4,VG
 ODOO = f""""Internal Reference","Name","Sales Price","Product Category","Quantity On Hand","Image"
 "T-1","Tee",19.9,"All / Saleable / Shirts",0.0,{I}/1.jpg
 """
+ZALANDO = f"""merchant_product_model_id;merchant_product_simple_id;ean;product_name;brand_name;\
+target_genders;season_code;regular_price;stock;media.1;media.2
+M1;T-1;4006;Tee;Ace;MALE;SS24;19.90;0;{I}/1.jpg;{I}/2.jpg
+"""
+LOYVERSE = f"""Handle,SKU,Name,Category,Option 1 name,Option 1 value,Price [Main],In stock [Main],\
+In stock [Store],Image
+tee,T-1,Tee,Tees,Color,Red,19.90,0,0,{I}/1.jpg
+"""
+DYNAMICS = f"""Item No.,Description,Unit Price,Inventory,Item Category Code,Blocked,Picture
+T-1,Tee,19.90,4,TEES,Yes,{I}/1.jpg
+"""
+UNAS = f"""Cikkszám;Termék Név;Bruttó Ár;Raktárkészlet;Kategória;Kép link;Gyártó;Pénznem
+T-1;Póló;4990;0;Ruházat > Pólók;{I}/1.jpg;Ace;HUF
+"""
+DAISYCON = f"""title,brand,price,currency,link,image_large,category_path,sku,in_stock,\
+color_primary,gender_target
+Tee,Ace,19.90,EUR,https://s.example/1,{I}/1.jpg,Mode > Tees,T-1,false,Red,female
+"""
+TROVAPREZZI = f"""Nome prodotto|Marca|Prezzo|Codice Interno|Link all'offerta|Disponibilità|\
+Link immagine
+Maglia|Ace|19,90|T-1|https://s.example/1|non disponibile|{I}/1.jpg
+"""
+BILLIGER = f"""aid;name;price;link;shop_cat;brand;ean;image;stock
+T-1;Hemd;19.90;https://s.example/1;Mode > Hemden;Ace;4006;{I}/1.jpg;0
+"""
+PIMCORE = f"""id;published;sku;name#en;name#de;price;manufacturer;images
+12;0;T-1;Tee;Hemd;19.90;Ace;{I}/1.jpg
+"""
 EXPORTS: dict[str, tuple[str, dict[str, Any]]] = {
     "allegro": (
         ALLEGRO,
@@ -68,6 +96,14 @@ EXPORTS: dict[str, tuple[str, dict[str, Any]]] = {
     "akeneo": (AKENEO, {"display_name": "Tee", "price": 19.9, "currency": "EUR"}),
     "fruugo": (FRUUGO, {"price": 19.9, "currency": "GBP", "base_colour": "Red"}),
     "walmart": (WALMART, {"link": "https://s.example/1", "group_id": "VG", "price": 19.9}),
+    "zalando": (ZALANDO, {"group_id": "M1", "season": "SS24", "price": 19.9}),
+    "loyverse": (LOYVERSE, {"price": 19.9, "base_colour": "Red"}),
+    "dynamics": (DYNAMICS, {"display_name": "Tee", "article_type": "TEES"}),
+    "unas": (UNAS, {"price": 4990.0, "currency": "HUF", "brand": "Ace"}),
+    "daisycon": (DAISYCON, {"base_colour": "Red", "gender": "female"}),
+    "trovaprezzi": (TROVAPREZZI, {"link": "https://s.example/1", "brand": "Ace"}),
+    "billiger": (BILLIGER, {"article_type": "Hemden", "price": 19.9}),
+    "pimcore": (PIMCORE, {"display_name": "Tee", "brand": "Ace"}),
     "odoo": (ODOO, {"master_category": "Saleable", "article_type": "Shirts"}),
 }
 

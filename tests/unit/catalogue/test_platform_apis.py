@@ -195,3 +195,42 @@ def test_commerceml_gives_prices_and_the_maker(tmp_path: Path) -> None:
     )
     expected = {"price": 1990.0, "currency": "RUB", "brand": "Ace", "in_stock": False}
     assert {**found["T-1"], **expected} == found["T-1"]
+
+
+def test_akeneos_values_are_those_of_the_first_locale(tmp_path: Path) -> None:
+    price = [{"amount": "19.90", "currency": "EUR"}]
+    values = {
+        "name": [{"locale": "en_US", "scope": None, "data": "Tee"}],
+        "color": [{"locale": None, "scope": None, "data": "red"}],
+        "price": [{"locale": None, "scope": None, "data": price}],
+    }
+    item = {"identifier": "T-1", "parent": "tee", "enabled": True, "values": values}
+    found = read(tmp_path, {"_embedded": {"items": [item]}})
+    expected = {"display_name": "Tee", "price": 19.9, "currency": "EUR", "base_colour": "red"}
+    assert {**found["T-1"], **expected, "group_id": "tee"} == found["T-1"]
+
+
+def test_variants_of_magentos_graphql_are_products(tmp_path: Path) -> None:
+    price = {"minimum_price": {"regular_price": {"value": 21.9, "currency": "USD"}}}
+    product = {"sku": "T-R", "stock_status": "OUT_OF_STOCK", "price_range": price}
+    variant = {"product": product, "attributes": [{"code": "color", "label": "Red"}]}
+    item = {"sku": "T", "name": "Tee", "stock_status": "IN_STOCK", "variants": [variant]}
+    found = read(tmp_path, {"data": {"products": {"items": [item]}}})
+    expected = {"price": 21.9, "currency": "USD", "in_stock": False, "base_colour": "Red"}
+    assert {**found["T-R"], **expected, "group_id": "T"} == found["T-R"]
+
+
+def test_stock_in_an_object_is_read(tmp_path: Path) -> None:
+    stocks = [{"trackInventory": True, "quantity": 0}, {"quantity": 0, "unlimited": True}]
+    found = read(tmp_path, [{"sku": f"A{at}", "stock": it} for at, it in enumerate(stocks)])
+    assert [it["in_stock"] for it in found.values()] == [False, True]
+
+
+def test_values_within_properties_of_xml_are_read(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        '<products><product ID="T-1"><name>Tee</name><price currency="EUR">19.90</price>'
+        '<properties><property name="brand"><value>Ace</value></property>'
+        '<property name="color"><value>Red</value></property></properties></product></products>',
+    )
+    assert (found["T-1"]["brand"], found["T-1"]["base_colour"]) == ("Ace", "Red")
