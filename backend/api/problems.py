@@ -108,6 +108,13 @@ def invalid_request(faults: Sequence[ProblemFault]) -> RequestError:
     return RequestError(422, "invalid-request", "; ".join(shown), faults=faults)
 
 
+def fault_of(name: str, detail: str, *, code: str = "invalid-value") -> ProblemFault:
+    """Return what is wrong with a member that stands in the query string, a form or a JSON body."""
+    if request.is_json and name not in request.args:
+        return ProblemFault(code=code, detail=detail, pointer=pointer(name))
+    return ProblemFault(code=code, detail=detail, parameter=name)
+
+
 def shown_faults(
     faults: Sequence[ProblemFault], named: set[str] | None = None
 ) -> list[ProblemFault]:
@@ -177,6 +184,10 @@ def pointer(*parts: str | int) -> str:
 
 def _fault(item: Mapping[str, Any]) -> ProblemFault:
     allowed = item.get("allowed")
+    if "parameter" in item:  # such as the name in the path
+        return ProblemFault(
+            code="invalid-value", detail=item["reason"], parameter=item["parameter"]
+        )
     return ProblemFault(
         code="unknown-field" if allowed else "invalid-value",
         detail=item["reason"] + (_ALLOWED + ", ".join(allowed) if allowed else ""),

@@ -71,7 +71,8 @@ def put(
     `by` is who does so. Raises InvalidPlacement for a wrong name, and when there are too many.
     """
     if not re.fullmatch(NAME, name):
-        raise InvalidPlacement("the name of a placement has 1 to 64 of: letters, digits, . _ -")
+        reason = "the name of a placement has 1 to 64 of: letters, digits, . _ -, the first no sign"
+        raise InvalidPlacement(reason, errors=[{"parameter": "name", "reason": reason}])
     hold(session, Lock.NAMED)
     found = session.get(Placement, name, with_for_update=True)
     is_new, is_changed = found is None, found is None or found.settings != settings
