@@ -115,9 +115,9 @@ def read_named(
 
 
 def _draw(session: Session, most: int) -> list[int]:
-    """Draw products with an image by a seed; return their ids in order."""
-    with_image = Product.image_digest.is_not(None)
-    ids = session.scalars(select(Product.id).where(with_image).order_by(Product.id)).all()
+    """Draw products that are sold, and have an image, by a seed; return their ids in order."""
+    sold = (Product.removed_at.is_(None), Product.image_digest.is_not(None))
+    ids = session.scalars(select(Product.id).where(*sold).order_by(Product.id)).all()
     drawn = np.random.RandomState(0).permutation(len(ids))[:most]
     return [ids[position] for position in np.sort(drawn).tolist()]
 

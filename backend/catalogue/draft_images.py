@@ -73,9 +73,17 @@ def check_uri(uri: str) -> str:
     return storable(f"{scheme}://{rest}")
 
 
+def _without_data(uri: Any) -> Any:
+    """Refuse an address that is the file itself, before its length is looked at."""
+    if isinstance(uri, str) and uri[:5].lower() == "data:":
+        raise ValueError("must name a file; one itself is sent as `upload` of an image, in base64")
+    return uri
+
+
 ImageUri: TypeAlias = Annotated[
     str | None,
     Field(max_length=LONGEST_URI),
+    BeforeValidator(_without_data),
     BeforeValidator(normalise_text),
     AfterValidator(lambda uri: uri and check_uri(uri)),
 ]

@@ -50,8 +50,8 @@ def inside(folder: Path, relative: str | Path) -> Path:
 def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
     """Read a regular file. Blocks only as long as the file system does.
 
-    Raises MissingImage, NoImage (a path that no file can have), ForbiddenImage (no regular file, or
-    no permission), ImageTooLarge, and ImageUnavailable when the file system failed.
+    Raises MissingImage, NoImage (a path that no file can have), ForbiddenImage (no regular file),
+    ImageTooLarge, and ImageUnavailable when the file system failed or gives no permission.
     """
     try:
         # A file object would cost more than reading a small image; so would a buffer of the limit.
@@ -71,7 +71,7 @@ def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
     except IsADirectoryError:
         raise ForbiddenImage(f"{path} is not a regular file") from None
     except PermissionError:
-        raise ForbiddenImage(f"no permission to read {path}") from None
+        raise ImageUnavailable(f"no permission to read {path}") from None
     except OSError as error:
         raise ImageUnavailable(f"{path} cannot be read: {error.strerror}") from None
     limits.check_bytes(len(data))

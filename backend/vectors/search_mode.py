@@ -5,7 +5,7 @@ engine adds links for each value of an indexed field, so the points of one claus
 points that pass two clauses have no such links, and the search misses some. ACORN
 (https://arxiv.org/abs/2403.04871) also visits points that do not pass. It costs several times as
 much, however many points pass, while the cost of comparing all that pass grows with their number.
-Figures for each shape of filter: `docs/filters.md`.
+Figures for each shape of filter: `benchmarks/README.md`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Each store is stopped, paused, killed, refused, full, slow and cut, under requests and work.
 
-`make prove-stores` runs this and prints the table of docs/stores.md, then restarts everything, one
-after the other, under load. Variables:
+`make prove-stores` runs this and prints the table of benchmarks/README.md, then restarts
+everything, one after the other, under load. Variables:
 
 - PROVE_STORES: stores or faults, with commas between them, or all
 - PROVE_STORES_RATE: requests per second during the restarts

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from backend import images
 from backend.catalogue.sources.feed import ImageFile
 from backend.catalogue.sources.image_names import NameIndex, cleaned, spellings
-from backend.errors import ForbiddenImage, ImageError, UnreadableCatalogue
+from backend.errors import ForbiddenImage, ImageError, ImageUnavailable, UnreadableCatalogue
 
 STYLES: Final = "styles.csv"
 PARQUET: Final = (".parquet", ".pq")
@@ -162,6 +162,8 @@ class Folder:
                 if not (target.is_relative_to(folder) or target.is_relative_to(self._root)):
                     raise ForbiddenImage(f"{name!r} is a link that leaves the catalogue's folder")
                 return _local_image(str(target.parent), target.name, target.stat())
+        except PermissionError as error:  # of the folder: the file may well be there
+            return _unreadable_image(folder, name, error)
         except (OSError, RuntimeError, ValueError):  # not there, or links in a circle
             return None
         return _local_image(folder, name, status)
@@ -173,6 +175,8 @@ class Folder:
         """Return the real path of a folder; None if there is none."""
         try:
             return str((self._root / base / parent).resolve(strict=True))
+        except PermissionError:  # of a folder above it; `_in` says so
+            return str(self._root / base / parent)
         except (OSError, RuntimeError, ValueError):
             return None
 
@@ -214,6 +218,18 @@ def _local_image(folder: str, name: str, status: os.stat_result) -> ImageFile | 
         mtime_ns=status.st_mtime_ns,
         read=lambda most: images.read_file(f"{folder}/{name}", limits=_limits(most)),
     )
+
+
+def _unreadable_image(folder: str, name: str, error: PermissionError) -> ImageFile:
+    """Return an image of a folder that this process may not look into.
+
+    It is referred to where it should be, so that its product waits for the permission.
+    """
+
+    def read(_most: int) -> bytes:
+        raise ImageUnavailable(f"no permission to look for {folder}/{name}") from error
+
+    return ImageFile(uri=f"{_folder_uri(folder)}/{quote(name)}", size=0, mtime_ns=0, read=read)
 
 
 @lru_cache(maxsize=64)

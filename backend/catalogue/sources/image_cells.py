@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from backend.catalogue.sources.held_images import is_data_address, is_image_as_text, split_data
 from backend.errors import ForbiddenImage
 
 REMOTE: Final = ("https", "http", "s3", "gs")
@@ -61,12 +62,14 @@ def split_images(cell: str) -> list[str]:
         cell = cell.replace("\\/", "/")
     if not _SEVERAL.search(cell):
         return [only] if (only := _normalised(_trimmed(cell))) else []
+    if is_data_address(cell):
+        return split_data(cell)
+    if is_image_as_text(cell):  # its lines are those of Base64
+        return [cell]
     if cell.startswith(("[", "{", '"')) and (listed := _from_json(cell)) is not None:
         return listed
     if "&" in cell:
         cell = html.unescape(cell)
-    if cell[:5].lower() == "data:":  # an image itself; a comma divides its head from its bytes
-        return [cell]
     if _WRAPPED.match(cell) and (wrapped := _ADDRESS.findall(cell)):
         return [_normalised(each.rstrip(",;")) for each in dict.fromkeys(wrapped)]
     between = _BETWEEN_ADDRESSES if is_address(cell) else _BETWEEN_PATHS
@@ -83,16 +86,11 @@ def _trimmed(text: str) -> str:
 
 def is_address(text: str) -> bool:
     """Tell an address from a path; `//host/path` is an address."""
-    return bool(_SCHEME.match(text)) or text.startswith("//") or text.lower().startswith("data:")
+    return bool(_SCHEME.match(text)) or text.startswith("//") or is_data_address(text)
 
 
 def checked_address(text: str) -> str:
     """Return an address. Raises ForbiddenImage for a scheme that a feed may not use."""
-    if text[:5].lower() == "data:":
-        raise ForbiddenImage(
-            f"the cell holds an image itself ({text[:40]}…), which is not read: name a file or an "
-            "address"
-        )
     if text.partition("://")[0] not in REMOTE:
         raise ForbiddenImage(
             f"an image can be a path or at {'://, '.join(REMOTE)}://, not {text[:80]!r}"
@@ -130,7 +128,8 @@ def _from_json(cell: str) -> list[str] | None:
 
 def _addresses(text: str) -> list[str]:
     """Return the addresses in one item of a list; a path may hold commas itself."""
-    return _BETWEEN_ADDRESSES.split(text) if is_address(text) else [text]
+    is_one = not is_address(text) or is_data_address(text)
+    return [text] if is_one else _BETWEEN_ADDRESSES.split(text)
 
 
 def _python_literal(cell: str) -> Any:

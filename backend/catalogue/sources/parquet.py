@@ -6,7 +6,6 @@ types. An image may lie in its cell, as bytes or as `{bytes, path}`.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -16,18 +15,18 @@ from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import (
     FeedRow,
-    ImageFile,
     Reject,
     WarningKind,
     kind_of,
 )
 from backend.catalogue.sources.files import DAMAGED, Files
+from backend.catalogue.sources.held_images import held_image
 from backend.catalogue.sources.image_cells import ADDRESS_KEYS
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.parquet_cells import cells_of, text_of
 from backend.catalogue.sources.table import Table
 from backend.catalogue.sources.wrong_cells import record_of
-from backend.errors import ConfigurationError, ImageTooLarge, UnreadableCatalogue
+from backend.errors import ConfigurationError, UnreadableCatalogue
 from backend.vectors.image_points import MOST_IMAGES
 
 BATCH: Final = 1_000  # rows that become Python objects at once, even in a large row group
@@ -95,7 +94,7 @@ class Parquet(Table):
         if isinstance(row, Reject):
             return row
         kept = tuple(it for it in row.warnings if kind_of(it) is not WarningKind.NO_IMAGE)
-        first, *further = [_image_file(data) for data in held[:MOST_IMAGES]]
+        first, *further = [held_image(data) for data in held[:MOST_IMAGES]]
         row = replace(row, image=first, warnings=kept)
         return replace(row, further=tuple(further)) if further else row
 
@@ -167,12 +166,3 @@ def _with(record: TableRecord, position: int | None, value: Any) -> TableRecord:
     values = list(record.values)
     values[position] = value
     return record._replace(values=values)
-
-
-def _image_file(data: bytes) -> ImageFile:
-    def read(most: int) -> bytes:
-        if len(data) > most:
-            raise ImageTooLarge(f"the image has {len(data):,} bytes, more than {most:,}")
-        return data
-
-    return ImageFile(uri=None, size=len(data), mtime_ns=zlib.crc32(data), read=read, held=len(data))

@@ -9,6 +9,7 @@ from typing import Any, Final
 from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.feed import FeedRow, ImageFile, RowWarning, WarningKind
 from backend.catalogue.sources.files import Files
+from backend.catalogue.sources.held_images import image_in_text, is_image_as_text
 from backend.catalogue.sources.image_cells import (
     address_without_scheme,
     checked_address,
@@ -23,6 +24,8 @@ from backend.vectors.image_points import MOST_IMAGES
 
 FIRST_CHARACTERS: Final = (3, 2, 1)
 """Lengths of the names of folders that a sku begins with: shops with many images have them."""
+LONGEST_SHOWN: Final = 300
+"""Characters of a path in a warning."""
 
 
 class TemplatedImages:
@@ -151,6 +154,8 @@ class NamedImages:
 
     def _image_of(self, named: str) -> ImageFile | str | None:
         """Return the file or the address that a row names. Raises ForbiddenImage."""
+        if is_image_as_text(named):
+            return image_in_text(named)
         if local := path_of(named):
             return self._find_elsewhere(local) or checked_address(named)
         if is_address(named):
@@ -183,4 +188,5 @@ def _warned(row: FeedRow, kind: WarningKind, text: str) -> FeedRow:
 
 
 def _missing(path: str) -> RowWarning:
-    return RowWarning(WarningKind.IMAGE, f"there is no image {path}")
+    shown = path if len(path) <= LONGEST_SHOWN else f"{path[:LONGEST_SHOWN]}…"
+    return RowWarning(WarningKind.IMAGE, f"there is no image {shown}")

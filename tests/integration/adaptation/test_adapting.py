@@ -16,6 +16,7 @@ from support.shop import Shop
 from backend import generations, jobs
 from backend import reindex as reindexing
 from backend.adaptation import adapt
+from backend.adaptation.reading import read_sample
 from backend.catalogue import image_vectors, word_alignments
 from backend.database.engine import Database
 from backend.database.models import (
@@ -173,6 +174,27 @@ def test_a_shop_without_labels_is_left_alone(db: Database) -> None:
     found = adapt(db, spec="lookalike-blocks", features="features")
     assert found.spec is None
     assert "nothing can be judged" in found.reason
+
+
+def test_nothing_is_fitted_to_products_that_were_removed(db: Database) -> None:
+    store_shop(db, 1_040, article_type=None, group_id=None)
+    left = [row["sku"] for row in products()[:1_000]]
+    gone = update(Product).where(Product.sku.not_in(left)).values(removed_at=utcnow())
+    db.write(lambda session: session.execute(gone))
+    with db.read() as session:
+        sample = read_sample(session, "features")
+    assert sample is not None
+    assert (sample.drawn, len(sample.shop.features)) == (1_000, 1_000)
+
+
+def test_a_shop_that_has_removed_a_third_of_its_products_is_adapted(db: Database) -> None:
+    """The features of removed products are deleted, and say nothing of those that are left."""
+    store_shop(db, 1_040, article_type=None, group_id=None)
+    row = {"attributes": {}, "removed_at": utcnow()}
+    gone = [{**row, "sku": f"old-{each}", "image_digest": f"f{each:063x}"} for each in range(500)]
+    db.write(lambda session: session.execute(insert(Product), gone))
+    found = adapt(db, spec="lookalike-blocks", features="features")
+    assert "nothing can be judged" in found.reason  # not: that features are missing
 
 
 def test_a_shop_whose_images_are_all_the_same_is_left_alone(db: Database) -> None:

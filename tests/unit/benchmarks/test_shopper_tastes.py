@@ -1,4 +1,4 @@
-"""The simulated shoppers behind a table of docs/shoppers.md."""
+"""The simulated shoppers behind a table of benchmarks/README.md."""
 
 from __future__ import annotations
 

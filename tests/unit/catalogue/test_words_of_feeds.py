@@ -118,14 +118,6 @@ def test_quotes_around_a_value_with_a_quote_are_no_part_of_it(tmp_path: Path) ->
     assert "quotes that do not match were taken literally" in found[0].warnings
 
 
-def test_an_image_that_a_cell_holds_itself_is_named(tmp_path: Path) -> None:
-    (row,) = rows(tmp_path, "sku\timage\nA\tdata:image/png;base64,iVBORw0KGgo=\n")
-    assert any(
-        warning.startswith("the cell holds an image itself (data:image/png;base64,")
-        for warning in row.warnings
-    )
-
-
 def test_other_sheets_with_skus_are_named(tmp_path: Path) -> None:
     book = Workbook()
     for name in ("Men", "Women", "Notes"):

@@ -24,6 +24,8 @@ MAP_LINE = re.compile(r"^\| `((?:backend/)?\w+/)`[^|]*\|[^|]*\| ([^|]+) \|$", re
 IN_BRACKETS = re.compile(r"\([^)]*\)")
 MODULE = re.compile(r"`([a-z_/]+)`")
 SHORT = re.compile(r"`([a-z_]+/[a-z_/]*[a-z_])`")
+ROW = re.compile(r"^\| .+? \| (.+) \|$", re.MULTILINE)
+FILE = re.compile(r"`([\w/-]+/|[\w/-]*\w\.(?:py|js|yml))`")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -65,6 +67,25 @@ def test_every_module_that_a_walk_names_without_backend_exists() -> None:
     named = SHORT.findall(walks)
     assert len(named) > 20
     assert not [name for name in named if not (_is_module(name) or _is_module(f"backend/{name}"))]
+
+
+def test_every_file_in_the_rows_that_say_where_to_change_what_exists() -> None:
+    rows = ROW.findall((ROOT / "ARCHITECTURE.md").read_text().partition("I want to change")[2])
+    named = [_places(row) for row in rows]
+    assert sum(map(len, named)) > 200
+    assert not [place for places in named for place in places if not (ROOT / place).exists()]
+    assert not [places for places in named if len(places) > 5]
+
+
+def _places(row: str) -> list[str]:
+    """Return the paths in a row: a name without a folder lies in the folder named before it."""
+    places: list[str] = []
+    folder = ""
+    for name in FILE.findall(row):
+        beside = "/" not in name and (ROOT / folder / name).exists()
+        places.append(folder + name if beside else name)
+        folder = places[-1].rpartition("/")[0] + "/" * ("/" in places[-1])
+    return places
 
 
 def _is_module(name: str) -> bool:

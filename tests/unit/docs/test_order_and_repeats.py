@@ -13,7 +13,8 @@ CELL = re.compile(r"^\| ([^|]+) \|", re.MULTILINE)
 ENTRY = re.compile(r"^## (\d+)\. (.+)$", re.MULTILINE)
 LISTED = re.compile(r"^- \[(\d+)\. ([^\]]+)\]\(#([^)]+)\)$", re.MULTILINE)
 STEP = re.compile(r"^(\d+)\. ", re.MULTILINE)
-HEADERS = ("folder", "failure", "set", "column", "I want to change …")
+OFTEN = "I want to change …"  # the header of several tables
+HEADERS = ("folder", "failure", "set", "column", OFTEN)
 
 
 def test_no_line_of_a_table_of_the_architecture_occurs_twice() -> None:
@@ -23,7 +24,7 @@ def test_no_line_of_a_table_of_the_architecture_occurs_twice() -> None:
         for number, section in enumerate(text.split("\n## "))
         for cell in CELL.findall(section)
     )
-    assert not [cell for cell, count in found.items() if count > 1]
+    assert not [cell for cell, count in found.items() if count > 1 and cell[1] != OFTEN]
     assert {cell for _, cell in found} >= set(HEADERS)
 
 

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from backend import images
-from backend.errors import ForbiddenImage, ImageTooLarge, NoImage
+from backend.catalogue.sources.files import Folder
+from backend.errors import ForbiddenImage, ImageTooLarge, ImageUnavailable, NoImage
 from backend.images.limits import ImageLimits
 from backend.images.local_files import inside, local_path, read_file
 
 LIMITS = ImageLimits()
+NOBODY = 65534
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Take all permissions from a file or folder; who is root gives up that right meanwhile."""
+    before = path.stat().st_mode
+    path.chmod(0)
+    is_root = os.geteuid() == 0
+    try:
+        if is_root:
+            os.seteuid(NOBODY)
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        path.chmod(before)
 
 
 def test_a_regular_file_is_read(tmp_path: Path) -> None:
@@ -27,6 +47,25 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
     for path in (tmp_path / "fifo", Path("/dev/zero"), tmp_path):
         with pytest.raises(ForbiddenImage, match="not a regular file"):
             read_file(path, limits=LIMITS)
+
+
+def test_a_file_that_may_not_be_read_is_no_fault_of_the_image(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"data")
+
+    with locked(tmp_path / "a.png"), pytest.raises(ImageUnavailable, match="no permission"):
+        read_file(tmp_path / "a.png", limits=LIMITS)
+
+
+def test_an_image_in_a_folder_that_may_not_be_looked_into_is_awaited(tmp_path: Path) -> None:
+    (tmp_path / "img" / "new").mkdir(parents=True)
+
+    with locked(tmp_path / "img"):
+        for name in ("img/a b.png", "img/new/a.png"):
+            found = Folder(tmp_path).image(name)
+            assert found is not None
+            assert found.uri == (tmp_path / name).as_uri()
+            with pytest.raises(ImageUnavailable, match="no permission"):
+                found.read(100)
 
 
 def test_a_missing_file_is_no_image(tmp_path: Path) -> None:
