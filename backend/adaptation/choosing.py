@@ -57,7 +57,7 @@ class Shop:
 
     @property
     def look(self) -> FloatArray:
-        """What maps of the look read: with the rows of images, where all have them."""
+        """What maps of the look read, (products, 768), or (products, 992) where all have rows."""
         return look_of(self.features, with_rows=self.has_rows)
 
     @property
@@ -200,7 +200,10 @@ def _mixes(groups: Codes, fitted_on: Mask) -> list[Mix]:
 
 
 def words_to_read(shop: Shop, fitted_on: Mask) -> list[Words]:
-    """Return the words of names that are fitted on, and none that a query has, too."""
+    """Return the words of each name that is fitted on, (products,); others have none.
+
+    A name that a query has, too, is not fitted on: its neighbours would be told.
+    """
     asked = {words for words, fitted in zip(shop.words, fitted_on, strict=False) if not fitted}
     pairs = zip(shop.words, fitted_on, strict=False)
     return [words if fitted and words not in asked else frozenset() for words, fitted in pairs]

@@ -105,7 +105,11 @@ def same_texts(texts: Sequence[str]) -> FloatArray:
 def gradients(
     inputs: FloatArray, images: FloatArray, same: FloatArray, layer: FloatArray, factor: np.float32
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the gradients of the mean cross entropy of both directions."""
+    """Return the gradients of the mean cross entropy of both directions: of `layer`, of log factor.
+
+    `inputs` (n, inputs), `images` (n, size), `same` (n, n) as in `same_texts`, `layer` (inputs,
+    size). Scores are factor · inputs · layer · imagesᵀ (InfoNCE, https://arxiv.org/abs/2103.00020).
+    """
     scores = np.asarray(factor * (inputs @ layer) @ images.T, np.float32)
     by_text = _softmax(scores) - same / same.sum(axis=1, keepdims=True)
     by_image = _softmax(scores.T).T - same / same.sum(axis=0)

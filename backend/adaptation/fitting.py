@@ -143,7 +143,11 @@ class LookFitter:
         return self.of_groups() if which == "groups" else self._of_neighbours()
 
     def of_groups(self) -> Doubles:
-        """Return the covariance within groups of several products."""
+        """Return the covariance within groups of several products, (features, features).
+
+        A group of n counts n times, and its squares are divided by n - 1, so that small groups do
+        not seem to differ less.
+        """
         members = np.flatnonzero(in_several(self._groups))
         codes = np.unique(self._groups[members], return_inverse=True)[1]
         counts = np.bincount(codes)
@@ -163,7 +167,7 @@ class LookFitter:
 
 
 def in_several(groups: Codes) -> npt.NDArray[np.bool_]:
-    """Tell which products are in a group of several."""
+    """Tell which products are in a group of several: (n,)."""
     counts = np.bincount(groups[groups >= 0], minlength=1)
     return (groups >= 0) & (counts[np.maximum(groups, 0)] > 1)
 

@@ -35,7 +35,10 @@ class Judge:
     heartbeat: Callable[[], None] = lambda: None
 
     def figures(self, vectors: FloatArray) -> Figures:
-        """Return mAP@5 of each label and the recall@10 of variants, where there are any."""
+        """Return mAP@5 of each label and the recall@10 of variants, where there are any.
+
+        `vectors` (products, size) have length 1. A figure without a query is left out.
+        """
         nearest = np.concatenate([self._nearest(vectors, part) for part in self._parts()])
         found = {}
         for name, codes in self.labels.items():

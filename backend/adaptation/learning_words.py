@@ -79,7 +79,7 @@ def learn_words(
 
 
 def leave_out(names: Texts, one_of: int = HELD_OUT) -> npt.NDArray[np.bool_]:
-    """Tell which products are left out: all those of one name of so many, by its digest."""
+    """Tell which products (n,) are left out: all of one name of so many, by the name's CRC-32."""
     return np.array([zlib.crc32((name or "").encode()) % one_of == 0 for name in names])
 
 

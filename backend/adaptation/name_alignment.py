@@ -47,7 +47,7 @@ class Named:
 def embed_sentences(
     named: Named, encode: Encode | None, heartbeat: Callable[[], None] = lambda: None
 ) -> dict[str, FloatArray]:
-    """Embed each text of products once; without `encode` all are empty."""
+    """Embed each text of products once: text -> (384,); without `encode` all are empty."""
     texts = sorted({text for kind in (named.names, *named.labels) for text in kind if text})
     if encode is None:
         return dict.fromkeys(texts, np.empty(0, np.float32))
@@ -67,7 +67,10 @@ def align(
     most_words: int = MOST_WORDS,
     heartbeat: Callable[[], None] = lambda: None,
 ) -> Alignment:
-    """Learn from the texts of `rows`, of all products if None, with so many words at most."""
+    """Learn from the texts of `rows`, of all products if None, with so many words at most.
+
+    `sentences` are those of `embed_sentences`. Scores are cosines to the vectors of `named`.
+    """
     rows = np.arange(len(named.vectors)) if rows is None else rows
     words, rarity = _vocabulary([named.names[row] for row in rows], most_words)
     start = _empty(named, words, rarity)
@@ -136,7 +139,8 @@ def _slopes(texts: _Moments, vectors: FloatArray, *, sentence_inputs: int) -> Do
 def move(alignment: Alignment, before: FloatArray, named: Named) -> Alignment:
     """Make an alignment for other vectors of the same images: scores stay as near as they can.
 
-    `before` has the vectors that it was made for, and `named` those that it is moved to.
+    `before` (products, any size) has the vectors that it was made for, and `named` those that it is
+    moved to. The map is the ridge regression of the old vectors on the new ones, both centred.
     """
     after = named.vectors - named.vectors.mean(axis=0)
     covariance = np.asarray(after.T @ after / len(after), np.float64)

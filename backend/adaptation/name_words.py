@@ -33,7 +33,7 @@ def words_of_names(names: Sequence[str | None], colours: Iterable[str | None]) -
 
 
 def guess_groups(words: Sequence[Words]) -> npt.NDArray[np.intp]:
-    """Give products whose names differ in colours alone the same number; -1 without a name."""
+    """Give products whose names differ in colours alone the same number, (n,); -1: no name."""
     numbers: dict[Words, int] = {}
     return np.array([numbers.setdefault(name, len(numbers)) if name else -1 for name in words])
 

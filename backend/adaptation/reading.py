@@ -146,7 +146,10 @@ def _rows(session: Session, ids: Sequence[int]) -> list[tuple[str | None, ...]]:
 
 
 def number(columns: Sequence[Sequence[str | None]]) -> Codes:
-    """Give each combination of values a number; -1 where a product lacks one of the values."""
+    """Give each combination of values a number, (products,); -1 where one of them is missing.
+
+    `columns` has one sequence of values for each field.
+    """
     rows = list(zip(*columns, strict=True))
     numbers = {row: code for code, row in enumerate(sorted({row for row in rows if all(row)}))}
     return np.array([numbers.get(row, -1) for row in rows], np.intp)

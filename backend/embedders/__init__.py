@@ -93,7 +93,10 @@ class KeepsFeatures(Embedder, Protocol):
         ...
 
     def project(self, features: FloatArray) -> FloatArray:
-        """Turn kept features into vectors; `embed` is `project` of `extract`."""
+        """Turn kept features (n, features) into vectors, (n, size) float32, L2-normalised.
+
+        `embed` is `project` of `extract`.
+        """
         ...
 
 

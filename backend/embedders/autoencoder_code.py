@@ -41,7 +41,8 @@ class AutoencoderEmbedder:
 def load_autoencoder(variant: str, *, compute: Compute, weights: str = "") -> AutoencoderEmbedder:
     """Load what `lookalike train autoencoder` wrote: `autoencoder?weights=PATH`.
 
-    `autoencoder/PATH` is the same. The number of dimensions is read from the file.
+    `autoencoder/PATH` is the same. The number of dimensions is read from the file. Raises
+    UnknownEmbedder where no path or two are named, and WeightsUnavailable.
     """
     if bool(variant) == bool(weights):
         raise UnknownEmbedder("name the trained weights: autoencoder?weights=PATH")

@@ -36,7 +36,7 @@ def cast_to_bf16(graph: fx.GraphModule, *, start: str = "") -> None:
 
 
 def round_diffusing(weights: Tensor) -> Tensor:
-    """Round filters to bf16 and keep the sum of each: an error of rounding is added to the next.
+    """Round filters (filters, …) to bf16 and keep their sums: an error is added to the next weight.
 
     A depthwise filter mostly sees smooth maps, on which an error of the sum shifts the whole
     channel. Rounding each weight by itself caused most of the loss of accuracy in bf16.

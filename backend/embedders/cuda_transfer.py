@@ -18,7 +18,10 @@ StartTransfer: TypeAlias = Callable[[Pixels], FinishTransfer]
 
 
 def prefetch(batches: Iterable[Pixels], send: StartTransfer) -> Iterator[Tensor]:
-    """Yield each batch on its device; the copy of the next one is started before."""
+    """Yield each batch on its device, (n, height, width, 3) uint8.
+
+    The copy of the next one is started before.
+    """
     before: FinishTransfer | None = None
     for batch in batches:
         sent = send(batch)

@@ -39,6 +39,7 @@ def load_lite0(
     `pool` is avg or max. `pca` is 256 (the shipped one, fitted on pool=avg, and the default there),
     none, or the path of another one. `whitening`, from 0 (a plain PCA) to 1, replaces the one that
     the PCA was fitted with. `colour` is the share of colour in the cosine, from 0 to below 1.
+    Raises UnknownEmbedder for other values, and WeightsUnavailable.
     """
     if variant:
         raise UnknownEmbedder(f"efficientnet-lite0 has no variant {variant!r}")

@@ -30,7 +30,7 @@ def load_model() -> nn.Module:
     """Build timm's `tf_efficientnet_lite0` with the package's weights.
 
     The package keeps the layers' order under names of its own, so tensors are matched by position;
-    that their shapes agree is checked.
+    that their shapes agree is checked. Raises WeightsUnavailable.
     """
     path = weights_file()
     try:

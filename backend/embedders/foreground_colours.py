@@ -50,7 +50,7 @@ def foreground_colours(pixels: Pixels) -> FloatArray:
 
 
 def histograms_of(sample: Pixels) -> FloatArray:
-    """Count the colours of images of which only each STEP-th pixel is left, as above."""
+    """Count as above, of images of which each STEP-th pixel is left: (n, SIZE) float32."""
     count = len(sample)
     levels = sample.astype(np.intp) >> (8 - BITS)
     codes = (levels[..., 0] << 2 * BITS) | (levels[..., 1] << BITS) | levels[..., 2]

@@ -51,7 +51,7 @@ def judge_kind(pooled: FloatArray, checkpoint: Checkpoint) -> FloatArray:
 
 
 def root(values: FloatArray) -> FloatArray:
-    """Return the square roots of absolute values, with their signs."""
+    """Return the square roots of absolute values, with their signs: of the same shape."""
     return np.sign(values) * np.sqrt(np.abs(values))
 
 

@@ -56,7 +56,10 @@ def load_blocks(
     read_statistics: Callable[[str], bytes | None],
     adapted: str = "",
 ) -> BlocksEmbedder:
-    """Load the embedder with the shipped statistics, or with those whose digest is `adapted`."""
+    """Load the embedder with the shipped statistics, or with those whose digest is `adapted`.
+
+    Raises UnknownEmbedder for a variant, and WeightsUnavailable where the statistics are lost.
+    """
     if variant:
         raise UnknownEmbedder(f"{NAME} has no variant {variant!r}")
     statistics = _read_adapted(adapted, read_statistics) if adapted else shipped_statistics()
@@ -146,7 +149,7 @@ class BlocksEmbedder:
         return self.extract_pixels(to_pixels(images, self.input_size))
 
     def extract_pixels(self, pixels: Pixels) -> FloatArray:
-        """Do as `extract` for images of `input_size`."""
+        """Do as `extract` for images of `input_size`: (n, height, width, 3) uint8, RGB."""
         return self._reduce(self._network(pixels), pixels)
 
     def embed_query(self, image: Image) -> QueryImage:

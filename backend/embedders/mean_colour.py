@@ -46,7 +46,10 @@ def load_mean_colour(
     compute: Compute,
     grid: str = "4",
 ) -> MeanColour:
-    """Make the embedder; `grid` is the number of cells along a side, 1 to 16."""
+    """Make the embedder; `grid` is the number of cells along a side, 1 to 16.
+
+    Raises UnknownEmbedder for anything else.
+    """
     if variant or not grid.isdecimal() or not 1 <= int(grid) <= 16:
         raise UnknownEmbedder("mean-colour takes grid=1 to grid=16 and no variant")
     return MeanColour(int(grid), batch_size=compute.batch_size)

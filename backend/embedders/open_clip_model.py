@@ -45,7 +45,8 @@ def load_open_clip(
     `load_pca`.
 
     The whole image is stretched to the tower's input, as SigLIP's own transform does. CLIP's crops
-    a square out of the middle, which would cut off the top and bottom of a tall photograph.
+    a square out of the middle, which would cut off the top and bottom of a tall photograph. Raises
+    UnknownEmbedder, also where the package is missing, and WeightsUnavailable.
     """
     if find_spec("open_clip") is None:
         raise UnknownEmbedder(

@@ -82,7 +82,10 @@ class PhotographHead:
 
 
 def has_many_colours(pixels: Pixels) -> npt.NDArray[np.bool_]:
-    """Tell which images have a border of many colours, as no catalogue image has."""
+    """Tell which images (n, height, width, 3) have a border of many colours: (n,).
+
+    Few catalogue images have one: PLAIN_BORDER says how many.
+    """
     return np.asarray(plain_borders(pixels) < PLAIN_BORDER, np.bool_)
 
 

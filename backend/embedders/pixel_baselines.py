@@ -71,7 +71,8 @@ def load_raw_pixels(
 ) -> RawPixels:
     """Make the embedder; sides are 1 to 256 pixels, `grey` is yes or no.
 
-    `pca` is the path of one that was fitted on these pixels, `whitening` from 0 to 1.
+    `pca` is the path of one that was fitted on these pixels, `whitening` from 0 to 1. Raises
+    UnknownEmbedder for other values, and WeightsUnavailable for a PCA that cannot be read.
     """
     sides = (parse_whole_number("height", height), parse_whole_number("width", width))
     if variant or not all(1 <= side <= LONGEST_SIDE for side in sides):
@@ -107,7 +108,10 @@ class ColourHistogram:
 
 @register("colour-histogram")
 def load_colour_histogram(variant: str, *, compute: Compute) -> ColourHistogram:
-    """Make the embedder: only the colour part of `efficientnet-lite0`. It has no options."""
+    """Make the embedder: only the colour part of `efficientnet-lite0`. It has no options.
+
+    Raises UnknownEmbedder for a variant.
+    """
     if variant:
         raise UnknownEmbedder(f"colour-histogram has no variant {variant!r}")
     return ColourHistogram(batch_size=compute.batch_size)

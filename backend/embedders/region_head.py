@@ -48,7 +48,7 @@ class RegionHead(nn.Module):
         return self.read(*self.describe(early, textures, last, tuned))
 
     def read(self, cells: Tensor, fine: Tensor) -> tuple[Tensor, Tensor]:
-        """Do as `judge`, of what `describe` returns."""
+        """Return what `judge` returns, in the same shapes, of what `describe` returns."""
         return self.out(cells), self.mask(fine)
 
     def describe(

@@ -79,7 +79,7 @@ def is_pasted(values: FloatArray) -> bool:
 
 
 def may_be_pasted(values: FloatArray) -> bool:
-    """Tell whether a part of an image shall be looked at, too, to decide that."""
+    """Tell whether a part of an image shall be looked at, too, to decide that; numbers (SIZE,)."""
     return bool(values[ANY_PASTED] > DOUBT)
 
 

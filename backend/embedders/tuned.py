@@ -28,7 +28,8 @@ def load_tuned(variant: str, *, compute: Compute, weights: str, start: str = "")
     """Load a checkpoint from the file `weights`.
 
     `start` is the weight of the features that the backbone had before tuning, by default that of
-    the checkpoint. 0 leaves them out, which saves a fifth of the time.
+    the checkpoint. 0 leaves them out, which saves a fifth of the time. Raises UnknownEmbedder for
+    a variant or a weight beyond 0 to 10, and WeightsUnavailable.
     """
     if variant:
         raise UnknownEmbedder(f"tuned has no variant {variant!r}: use tuned?weights=FILE")
@@ -37,7 +38,7 @@ def load_tuned(variant: str, *, compute: Compute, weights: str, start: str = "")
 
 @register("lookalike-fashion")
 def load_shipped(variant: str, *, compute: Compute, start: str = "") -> TunedEmbedder:
-    """Load the shipped network, tuned on fashion products; `start` as in `load_tuned`."""
+    """Load the shipped network, tuned on fashion products: options and errors of `load_tuned`."""
     if variant:
         raise UnknownEmbedder(f"lookalike-fashion has no variant {variant!r}")
     return _load(SHIPPED, "lookalike-fashion", start, compute)

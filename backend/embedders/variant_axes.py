@@ -41,7 +41,7 @@ class VariantAxes:
 
     @classmethod
     def of(cls, covariance: npt.NDArray[np.float64]) -> VariantAxes:
-        """Keep the first axes of a covariance."""
+        """Keep the first MOST_AXES axes of a covariance (features, features)."""
         variances, axes = np.linalg.eigh(covariance)
         return cls(
             axes=axes[:, ::-1][:, :MOST_AXES].astype(np.float16),

@@ -26,18 +26,22 @@ class OwnerQueryEncoder:
         self._caller = caller
 
     def encode(self, generation: Generation, data: bytes, box: Box | None = None) -> Vector:
+        """As in `QueryEncoder`: (size,) float32 of length 1."""
         return self.embed_image(generation, data, box).vector
 
     def embed_image(
         self, generation: Generation, data: bytes, box: Box | None = None
     ) -> EmbeddedQuery:
+        """As in `QueryEncoder`; the owner answers."""
         found: EmbeddedQuery = self._ask("embed_image", generation.id, data, box)
         return found
 
     def check(self, generation: Generation) -> None:
+        """As in `QueryEncoder`."""
         self._ask("check_encoder", generation.id)
 
     def identify(self, spec: str) -> EmbedderIdentity:
+        """As in `QueryEncoder`."""
         found: EmbedderIdentity = self._ask("identify", spec)
         return found
 

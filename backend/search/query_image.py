@@ -109,20 +109,24 @@ class LocalQueryEncoder:
         self._decoders = decoders
 
     def encode(self, generation: Generation, data: bytes, box: Box | None = None) -> Vector:
+        """As in `QueryEncoder`: (size,) float32 of length 1."""
         return self.embed_image(generation, data, box).vector
 
     def embed_image(
         self, generation: Generation, data: bytes, box: Box | None = None
     ) -> EmbeddedQuery:
+        """As in `QueryEncoder`, in this process."""
         embedder = self._embedders.of(generation)
         check_fingerprint(generation, embedder.fingerprint)
         parts = _FileParts(self._decoders, data, embedder.input_size)
         return embed_image(parts, partial(_embed, embedder), box)
 
     def check(self, generation: Generation) -> None:
+        """As in `QueryEncoder`."""
         self.encode(generation, sample_image())
 
     def identify(self, spec: str) -> EmbedderIdentity:
+        """As in `QueryEncoder`."""
         return EmbedderIdentity.of(spec, self._embedders.reload(spec))
 
     def embed(self, data: bytes, spec: str) -> EmbeddedQuery:
@@ -153,11 +157,14 @@ class RemoteQueryEncoder:
         self._seconds = seconds
 
     def encode(self, generation: Generation, data: bytes, box: Box | None = None) -> Vector:
+        """As in `QueryEncoder`: (size,) float32 of length 1."""
         return self.embed_image(generation, data, box).vector
 
     def embed_image(
         self, generation: Generation, data: bytes, box: Box | None = None
     ) -> EmbeddedQuery:
+        """As in `QueryEncoder`; the image is checked here and sent as a small PNG."""
+
         def embed(image: Image.Image) -> EmbeddedQuery:
             png = io.BytesIO()
             image.save(png, "PNG", compress_level=3)
@@ -168,9 +175,11 @@ class RemoteQueryEncoder:
         return embed_image(_FileParts(self._decoders, data, SENT_SIDE), embed, box)
 
     def check(self, generation: Generation) -> None:
+        """As in `QueryEncoder`."""
         check_fingerprint(generation, self._embed_sample(generation.embedder).fingerprint)
 
     def identify(self, spec: str) -> EmbedderIdentity:
+        """As in `QueryEncoder`."""
         found = self._embed_sample(spec)
         return EmbedderIdentity(spec=spec, fingerprint=found.fingerprint, size=len(found.vector))
 

@@ -49,7 +49,7 @@ class TextEncoder:
         self._kept: dict[tuple[str, datetime], Alignment] = {}
 
     def encode(self, generation: Generation, text: str) -> TextVector:
-        """Return the vector of a text.
+        """Return the vector of a text, (size,) float32 of length 1.
 
         Raises WordsUnavailable where nothing has been learnt for the embedder of this generation,
         where the text model is needed and not installed, and where words alone are read and none of

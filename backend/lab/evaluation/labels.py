@@ -52,7 +52,7 @@ class Labels:
     codes: Positions  # (products,): in names; -1: without a category
 
     def take(self, positions: npt.NDArray[np.integer]) -> Labels:
-        """Return the labels of some products."""
+        """Return the labels of some products, by their positions (any,); names stay."""
         return Labels(by=self.by, names=self.names, codes=self.codes[positions])
 
     def counts(self) -> Positions:

@@ -51,7 +51,10 @@ class EvaluationPlan:
     unseen: Sequence[str] = ()  # categories
 
     def only(self, kept: Mask) -> EvaluationPlan:
-        """Return the plan without some products. Raises NotEvaluable for fewer than two."""
+        """Return the plan of the products where `kept` (products,) is true.
+
+        Raises NotEvaluable for fewer than two.
+        """
         positions = np.flatnonzero(kept)
         if len(positions) < 2:
             raise NotEvaluable("fewer than two products with an image can be evaluated")
@@ -63,7 +66,7 @@ class EvaluationPlan:
         )
 
     def queries(self, options: EvaluationOptions) -> Positions:
-        """Draw the queries. Raises NotEvaluable when there are none."""
+        """Draw the queries: positions in `products`, rising. Raises NotEvaluable for none."""
         allowed = np.flatnonzero(np.any(list(self.groups.values()), axis=0))
         if not len(allowed):
             raise NotEvaluable("the split leaves no product to query")

@@ -92,13 +92,17 @@ def hits(labels: Labels, asked: Positions, found: Positions) -> ranking.Hits:
 
 
 def coverage(found: Positions, index: int) -> float:
-    """Return the share of the index that is a neighbour of some query."""
+    """Return the share of an `index` of so many products that is a neighbour of some query.
+
+    `found` (queries, k) has positions in the index; -1 is none.
+    """
     return len(np.unique(found[found >= 0])) / index
 
 
 def confusion(labels: Labels, asked: Positions, found: Positions) -> Confusion:
     """Return the share of neighbours in each category, for the categories with most queries.
 
+    `asked` (queries,) are the codes of the queries, `found` (queries, k) positions of neighbours.
     Similar categories are next to each other.
     """
     sizes = np.bincount(asked[asked >= 0], minlength=len(labels.names))

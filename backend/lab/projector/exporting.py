@@ -50,7 +50,10 @@ def export(
     open_image: OpenImage,
     report: Report,
 ) -> Path:
-    """Write the folder for TensorBoard, and the page with these maps in it; return its path."""
+    """Write the folder for TensorBoard, and the page with these maps in it; return its path.
+
+    `flat` has the maps by name, (products, 2) each, from 0 to 1.
+    """
     uris = [product.uri for product in sample.products]
     sheet = sprite.draw_sprite(uris, open_image, report=report)
     side = sprite.tile_side(len(uris))

@@ -119,7 +119,7 @@ class FeatureCache:
         maps = _array(self._folder / f"{name}.npy", self._shape)
         self._views[view] = maps
         progress = self._folder / f"{name}.done"
-        done = int(progress.read_text()) if progress.exists() else 0
+        done = _read_number(progress)
         report(done, len(rows))
         for start in range(done, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
@@ -186,6 +186,14 @@ def make_view(image: Image.Image, number: int, *, name: str) -> Image.Image:
     box = (left, top, left + width, top + height)
     crop = image.resize(image.size, Image.Resampling.BICUBIC, box=box)
     return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else crop
+
+
+def _read_number(path: Path) -> int:
+    """Return the number in a file; 0 where there is none, or a full disk has left it empty."""
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
 
 
 def _array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float16]:

@@ -37,7 +37,7 @@ class FoldedConvolution(nn.Module):
         return _convolve(maps, weight.to(maps.dtype), bias.to(maps.dtype), self.convolution)
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """Return the weights and the bias of one convolution with the same output."""
+        """Return weights (out, in, height, width) and bias (out,) of one convolution for both."""
         norm, convolution = self.norm, self.convolution
         mean, deviation = statistics(norm)
         scale = norm.weight / deviation

@@ -90,7 +90,10 @@ def describe(pixels: Pixels) -> Maps:
 
 
 def learn(maps: Maps, masks: npt.NDArray[np.float16], *, epochs: int, seed: int = 0) -> PastedHead:
-    """Learn the layers; the first images have the masks, on all others nothing was pasted."""
+    """Learn the layers; the first images have the masks, on all others nothing was pasted.
+
+    `masks` are (masked images, *MASK), from 0 to 1.
+    """
     torch.manual_seed(seed)
     scales, head, count = [scale_of(each) for each in maps], PastedHead(), len(maps[0])
     optimizer = torch.optim.AdamW(head.parameters(), weight_decay=DECAY)
@@ -116,7 +119,7 @@ def learn(maps: Maps, masks: npt.NDArray[np.float16], *, epochs: int, seed: int 
 
 
 def masks_of(rows: npt.NDArray[np.intp], masks: npt.NDArray[np.float16]) -> Tensor:
-    """Return the masks of some images, zeros for those behind the last mask."""
+    """Return the masks of some images, (rows, *MASK); zeros for those behind the last mask."""
     wanted = torch.zeros(len(rows), *MASK)
     pasted = rows < len(masks)
     wanted[torch.from_numpy(pasted)] = torch.from_numpy(masks[rows[pasted]].astype(np.float32))
@@ -124,7 +127,10 @@ def masks_of(rows: npt.NDArray[np.intp], masks: npt.NDArray[np.float16]) -> Tens
 
 
 def loss(mask: Tensor, any_: Tensor, wanted: Tensor) -> Tensor:
-    """Return what is wrong with masks, and with whether there is anything on them."""
+    """Return the loss of masks, and of whether there is anything on them: one number.
+
+    `mask` (n, 1, rows, columns) and `any_` (n, 1) are logits, `wanted` (n, *MASK) from 0 to 1.
+    """
     larger = functional.interpolate(mask, MASK, mode="bilinear", align_corners=False)[:, 0]
     has_any = (wanted.amax(dim=(1, 2)) > 0.5).float()
     entropy = functional.binary_cross_entropy_with_logits
@@ -147,7 +153,7 @@ def _order_loss(told: Tensor, has_any: Tensor) -> Tensor:
 
 
 def judge(head: PastedHead, maps: Maps) -> npt.NDArray[np.float32]:
-    """Return the number of each image that says whether something was pasted on it."""
+    """Return the logit, for each image, that something was pasted on it: (n,)."""
     judged = []
     with torch.inference_mode():
         for start in range(0, len(maps[0]), BATCH):

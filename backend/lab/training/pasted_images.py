@@ -76,7 +76,10 @@ class PastedMaker(Maker):
         return made
 
     def take_photographs(self, photographs: Sequence[Path]) -> Pixels:
-        """Return photographs as they are, then VIEWS times in other light and in part."""
+        """Return photographs as they are, then VIEWS times in other light and in part.
+
+        They have the network's size: (n · (1 + 2 · VIEWS), height, width, 3).
+        """
         return np.stack([self._shrunk(image) for image in self._taken(photographs)])
 
     def _taken(self, photographs: Sequence[Path]) -> Iterator[Image.Image]:

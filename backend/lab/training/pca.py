@@ -3,11 +3,13 @@
     python -m backend.lab.training.pca CATALOGUE --out FILE.npz [--features SPEC]
 
 Queries are drawn as everywhere in the project: the first 10,000 of a seeded permutation of the
-products with images, in the file's order. The PCA is fitted on a sample of the others.
+products with images, in the file's order. The PCA is fitted on a sample of the others. In a smaller
+catalogue `--queries` has to be smaller, too.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,6 +24,7 @@ from backend.catalogue.sources import open_source
 from backend.catalogue.sources.feed import FeedRow, ImageFile
 from backend.embedders import Embedder, FloatArray, load
 from backend.embedders.pca import Pca
+from backend.errors import ConfigurationError, LookalikeError
 from backend.images.decoder_pool import Decoded, DecoderPool
 from backend.images.limits import ImageLimits
 from backend.lab.principal_axes import fit_principal_axes
@@ -32,6 +35,9 @@ FEATURES: Final = "efficientnet-lite0?pool=avg&pca=none&colour=0"
 """The embedder that is projected by default: the network's features alone, L2-normalised."""
 
 MOST_FEATURES: Final = 8_192  # beyond, their covariance is a matrix of a gigabyte
+
+LEAST_VARIANCE: Final = 1e-7
+"""Of the first axis. An axis of less is rounding: evened out, it would be noise, or infinite."""
 
 
 class FittedPca(NamedTuple):
@@ -47,21 +53,38 @@ def fit(features: Iterator[FloatArray], *, size: int, whitening: float) -> Fitte
 
     Components are scaled by variance ** (-whitening / 2): 0 is a plain PCA, 1 gives all components
     the same variance. Each points to where its largest weight is positive, so that a second fit
-    gives the same.
+    gives the same. There are fewer than `size` where fewer axes have a variance. Raises
+    ConfigurationError where there are no features, or all are the same.
     """
-    axes = fit_principal_axes(np.concatenate(list(features)))
-    scales = axes.variances[:size] ** (-whitening / 2)
+    chunks = list(features)
+    if not chunks:
+        raise ConfigurationError("none of the images can be used")
+    axes = fit_principal_axes(np.concatenate(chunks))
+    least = max(LEAST_VARIANCE * axes.variances[0], np.finfo(np.float32).tiny)
+    kept = min(size, int((axes.variances > least).sum()))
+    if not kept:
+        raise ConfigurationError("all images look the same, so nothing can be fitted")
+    variances = axes.variances[:kept]
+    scales = variances ** (-whitening / 2)
     return FittedPca(
         mean=axes.mean.astype(np.float16),
-        components=(axes.directions[:size] * scales[:, None]).astype(np.float16),
-        variances=axes.variances[:size].astype(np.float32),
+        components=(axes.directions[:kept] * scales[:, None]).astype(np.float16),
+        variances=variances.astype(np.float32),
     )
 
 
 def draw_images(
     images: Sequence[ImageFile], *, queries: int, count: int, seed: int
 ) -> list[ImageFile]:
-    """Draw up to `count` images, after the first `queries` of the permutation."""
+    """Draw up to `count` images, after the first `queries` of the permutation.
+
+    Raises ConfigurationError where none are left.
+    """
+    if len(images) <= queries:
+        raise ConfigurationError(
+            f"the catalogue has {len(images):,} products with an image, and the first {queries:,} "
+            "are left out, since evaluations ask for them: name fewer, such as --queries 0"
+        )
     order = np.random.RandomState(seed).permutation(len(images))
     return [images[position] for position in order[queries : queries + count]]
 
@@ -97,6 +120,8 @@ def main(
     chunks = embed_images(embedder, chosen)
     progress = track(chunks, description="embedding", total=-(-len(chosen) // BATCH))
     fitted = fit(iter(progress), size=size, whitening=whitening)
+    if len(fitted.components) < size:
+        typer.echo(f"{len(fitted.components)} dimensions: further ones have no variance", err=True)
     provenance = {
         "command": f"python -m backend.lab.training.pca CATALOGUE --size {size} "
         f"--whitening {whitening:g} --count {count} --queries {queries} --seed {seed}"
@@ -110,4 +135,7 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except LookalikeError as error:
+        sys.exit(error.message)

@@ -57,12 +57,15 @@ class Targets:
         )
 
     def of(self, rows: Tensor) -> Targets:
-        """Return some of them."""
+        """Return those of some images, by their numbers (any,)."""
         return Targets(**{name: values[rows] for name, values in vars(self).items()})
 
 
 def loss(cells: Tensor, mask: Tensor, known: Targets) -> Tensor:
-    """Return what `RegionHead.judge` has got wrong."""
+    """Return the loss of what `RegionHead.judge` returned: one number.
+
+    `cells` (n, OUTPUTS, ROWS, COLUMNS) and `mask` (n, 1, rows, columns) are logits.
+    """
     owner = _owners(known.boxes)
     is_middle = owner >= 0
     n, y, x = is_middle.nonzero(as_tuple=True)

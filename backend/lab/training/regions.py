@@ -134,7 +134,7 @@ def learn(maps: Maps, targets: Targets, *, epochs: int, seed: int = 0) -> Region
 
 
 def scale_of(maps: npt.NDArray[np.float16]) -> Tensor:
-    """Return the root of the mean square of each channel, of the first maps."""
+    """Return the root of the mean square of each channel of the first 400 maps: (channels,)."""
     squares = (maps[:400].astype(np.float32) ** 2).mean(axis=(0, 2, 3))
     return torch.from_numpy(np.sqrt(squares + 1e-4))
 

@@ -74,7 +74,7 @@ class Street:
         return None
 
     def covered(self) -> Floats:
-        """Return how much of each pixel the products cover, from 0 to 1."""
+        """Return how much of each pixel the products cover, (height, width) from 0 to 1."""
         covered = np.zeros(self.image.size[::-1], np.float32)
         for pasted in self.pasted:
             (x, y), (height, width) = pasted.at, pasted.alpha.shape

@@ -48,7 +48,10 @@ class TunedNetwork(nn.Module):
         return self
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Embed maps of any float dtype; the head computes in float32."""
+        """Embed maps (n, channels, height, width) of any float dtype: (n, size), of length 1.
+
+        The head computes in float32.
+        """
         return self.head(self.tail(maps).float().mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
     def tail_state(self) -> dict[str, Half]:

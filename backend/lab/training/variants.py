@@ -39,7 +39,10 @@ def learn(shop: Shop) -> VariantAxes:
 
 
 def main(out: Annotated[Path, typer.Option(help="The file to write.")]) -> None:
-    """Read the installation that the environment names, learn, and write the file."""
+    """Read the installation that the environment names, learn, and write the file.
+
+    Raises NotTrainable where too few groups are known.
+    """
     db = Database(read_settings().database)
     with db.read() as session:
         active = generations.active(session)

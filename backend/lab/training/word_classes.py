@@ -34,7 +34,7 @@ def with_classes(
 ) -> Alignment:
     """Add the classes that enough of `rows` have to one layer that reads sentences alone.
 
-    `sentences` has those of all names, labels and OTHER_WORDS.
+    `sentences` has those (384,) of all names, labels and OTHER_WORDS; `rows` are products.
     """
     vectors = named.vectors[rows] - named.vectors[rows].mean(axis=0)
     places_of = _rows_of_texts(named.labels, rows)

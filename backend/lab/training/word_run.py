@@ -123,7 +123,10 @@ def _keep_silent(_done: int, _of: int) -> None:
 
 
 def read_described(db: Database) -> tuple[Generation, list[CatalogueProduct], FloatArray]:
-    """Return the products that have a vector and a text, and their vectors of length 1."""
+    """Return the products that have a vector and a text, and their vectors, (n, size) of length 1.
+
+    Raises NoGeneration, and NotTrainable for fewer than FEWEST.
+    """
     with db.read() as session:
         generation = generations.active(session)
         products = read_products(session)

@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from support.drawn_products import TINY, Window, training_context
 from support.places import ROOT, TESTS
+from torch import fx, nn
 from typer.testing import CliRunner
 
 from backend import cli
@@ -32,8 +33,9 @@ from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.weights import read_tensors
 from backend.errors import ConfigurationError, UnknownEmbedder, WeightsUnavailable
 from backend.lab.evaluation.labels import CatalogueProduct
-from backend.lab.training.feature_cache import make_view
+from backend.lab.training.feature_cache import FeatureCache, FrozenStem, make_view
 from backend.lab.training.finetuning import finetune
+from backend.lab.training.hardware import Hardware
 from backend.lab.training.objective import Aim
 from backend.lab.training.tuning_data import label_and_split, prepare_data
 from backend.lab.training.tuning_recipe import CHECKPOINT, TuningRecipe
@@ -226,6 +228,42 @@ def test_a_disk_that_is_too_small_is_refused_in_time(
 
     with pytest.raises(ConfigurationError, match="GB are free"):
         finetune(training_context(tmp_path, window), TINY)
+
+
+def small_cache(folder: Path, window: Window) -> FeatureCache:
+    """Features of three products by layers that take no time."""
+    torch.manual_seed(0)
+    stem, tail = (fx.symbolic_trace(nn.Sequential(nn.Conv2d(n, 4, 1, stride=2))) for n in (3, 4))
+    frozen = FrozenStem(
+        stem,
+        tail,
+        mean=(127, 127, 127),
+        std=(128, 128, 128),
+        bf16_from="",
+        hardware=Hardware.of(Compute(device="cpu", precision="fp32")),
+    )
+    return FeatureCache(
+        folder,
+        frozen,
+        window.products[:3],
+        fingerprint="small",
+        input_size=(16, 12),
+        open_images=window.open,
+    )
+
+
+def test_features_are_computed_again_where_a_full_disk_has_lost_their_number(
+    tmp_path: Path, window: Window
+) -> None:
+    rows = np.arange(3)
+    small_cache(tmp_path, window).fill(0, rows, report=lambda done, total: None)
+    (progress,) = tmp_path.glob("*/*.done")
+    progress.write_text("")
+
+    told: list[int] = []
+    small_cache(tmp_path, window).fill(0, rows, report=lambda done, total: told.append(done))
+
+    assert told == [0, 3]
 
 
 def test_a_damaged_state_is_refused(tuned: Path, tmp_path: Path, window: Window) -> None:

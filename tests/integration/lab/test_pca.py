@@ -15,6 +15,7 @@ from support.image_files import garment
 from backend.catalogue.sources.feed import ImageFile
 from backend.embedders import load
 from backend.embedders.pca import Pca
+from backend.errors import ConfigurationError
 from backend.lab.training.pca import draw_images, fit, main
 
 
@@ -66,6 +67,38 @@ def test_no_query_is_fitted_on() -> None:
 
     assert len({source.uri for source in chosen}) == 20
     assert not {source.uri for source in chosen} & {str(number) for number in queries}
+
+
+def test_axes_without_variance_are_left_out() -> None:
+    """Evened out they would be infinite: the vectors of the embedder were no numbers."""
+    points = cloud([3, 2, 1])[:, [0, 1, 2, 0]]
+
+    fitted = fit(iter([points]), size=4, whitening=1)
+
+    assert fitted.components.shape == (3, 4)
+    assert np.isfinite(fitted.components.astype(float)).all()
+
+
+def test_images_that_are_all_the_same_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="look the same"):
+        fit(iter([np.ones((20, 4), np.float32)]), size=2, whitening=0.25)
+
+
+def test_a_small_catalogue_is_told_to_leave_out_fewer_products(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "styles.csv").write_text("id\n1\n", "utf-8")
+    garment(1).save(tmp_path / "images" / "1.jpg")
+    command = [sys.executable, "-m", "backend.lab.training.pca", str(tmp_path)]
+
+    ended = subprocess.run(
+        [*command, "--out", str(tmp_path / "pca.npz"), "--features", "mean-colour"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("the catalogue has 1 products with an image, and the first 10,0")
 
 
 def test_the_command_makes_a_pca_that_the_embedder_takes(tmp_path: Path) -> None:
