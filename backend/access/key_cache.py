@@ -143,4 +143,6 @@ class KeyCache:
         try:
             self._db.write(lambda session: keys.record_use(session, key.id))
         except DBAPIError as error:
-            log.warning("use of a key not noted", prefix=key.prefix, error=str(error.orig))
+            log.warning(
+                "the last use of a key cannot be stored", prefix=key.prefix, error=str(error.orig)
+            )

@@ -75,7 +75,8 @@ def create(
     """
     if not NAME.fullmatch(name):
         raise InvalidKeyRequest(
-            f"{name!r} is no name: up to 64 letters, digits, dots, hyphens and underscores"
+            f"{name!r} is no name: it may have up to 64 letters, digits, dots, hyphens and "
+            "underscores"
         )
     if expires_at is not None and expires_at <= clock.now(session):
         raise InvalidKeyRequest("the key would have expired already")

@@ -152,7 +152,7 @@ def _readable(content: bytes) -> Alignment | None:
     try:
         return Alignment.from_bytes(content)
     except WordsUnavailable as error:
-        log.warning("an alignment of words is not read", error=error.message)
+        log.warning("an alignment of words cannot be read", error=error.message)
         return None
 
 

@@ -169,13 +169,13 @@ def check_revision(current: str | None, *, what: str) -> None:
         reason = f"there is no such {what}" if current is None else f"the {what} has changed"
         raise _refusal(f"{reason}: `If-Match` does not hold; read it again")
     if "If-None-Match" in request.headers and _names(request.if_none_match, current):
-        raise _refusal(f"the {what} is there: `If-None-Match` does not hold")
+        raise _refusal(f"the {what} exists: `If-None-Match` does not hold")
 
 
 def check_added(outcome: Outcome) -> None:
     """Raise the 412 if a product that should be new was added meanwhile by another writer."""
     if request.if_none_match.star_tag and outcome is not Outcome.ADDED:
-        raise _refusal("the product is there: `If-None-Match` does not hold")
+        raise _refusal("the product exists: `If-None-Match` does not hold")
 
 
 def _locked_revision(session: Session, sku: str) -> str | None:

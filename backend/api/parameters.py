@@ -91,7 +91,7 @@ def one_of(name: str, allowed: Iterable[str], description: str) -> Json:
 
 _TEXT: Final[Json] = {"type": "string", "minLength": 1}
 _NUMBER: Final[Json] = {"type": "integer", "minimum": 1, "maximum": MOST_IMAGES}
-_NAMED: Final = "1 to 64 of: letters, digits, . _ -, the first no sign"
+_NAMED: Final = "1 to 64 letters, digits, . _ or -, the first a letter or digit"
 _FILTER: Final[Json] = {**_TEXT, "contentMediaType": "application/json"}
 
 SKU: Final = _share(

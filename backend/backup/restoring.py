@@ -111,7 +111,7 @@ def _refuse_lost(found: Sequence[str], manifest: Manifest) -> None:
     if lost:
         raise UnusableBackup(
             f"{len(lost)} images of the backup are missing or damaged, such as "
-            f"{', '.join(lost[:EXAMPLES])}; --partial does without them",
+            f"{', '.join(lost[:EXAMPLES])}; --partial restores the rest",
             images=lost,
         )
 

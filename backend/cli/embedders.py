@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -12,6 +13,9 @@ from backend.cli.common import AsJson, out, print_json
 
 if TYPE_CHECKING:
     from backend.embedders.available import Available
+
+LEAST: Final = 10
+"""Characters of a column: "by variant" and most licences fit on one line of 80."""
 
 
 def embedders(as_json: AsJson = False) -> None:
@@ -25,16 +29,19 @@ def embedders(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"items": [asdict(one) for one in found]})
         return
-    table = Table("embedder", "made for", "dimensions", "weights", "licence", "at hand")
-    table.columns[0].no_wrap, table.columns[0].min_width = True, max(len(one.name) for one in found)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("embedder, and what it is made for")
+    for name in ("dimensions", "weights", "licence", "at hand"):
+        table.add_column(name, min_width=LEAST)
     for one in found:
-        table.add_row(*map(escape, _row(one)))
+        table.add_row(f"{escape(one.name)}\n[dim]{escape(one.made_for)}[/]", *_row(one))
     out.print(table)
 
 
 def _row(one: Available) -> tuple[str, ...]:
+    """Return the other columns, as Rich reads them."""
     size = one.weights_bytes
     weights = "by variant" if size is None else f"{size / 1e6:.1f} MB" if size else "none"
     state = {True: "yes", False: one.missing or "no", None: "by variant"}[one.at_hand]
     dimensions = f"{one.dimensions:,}" if one.dimensions else "by variant"
-    return (one.name, one.made_for, dimensions, weights, one.licence or "-", state)
+    return (dimensions, weights, escape(one.licence or "-"), escape(state))

@@ -28,7 +28,10 @@ Events = Annotated[
     Path, typer.Option(exists=True, dir_okay=False, help="As `lookalike events import` reads it.")
 ]
 Later = Annotated[
-    float, typer.Option(min=0.01, max=0.9, help="The last share of events: to be predicted.")
+    float,
+    typer.Option(
+        min=0.01, max=0.9, help="The share of events that are predicted: the latest ones."
+    ),
 ]
 Cold = Annotated[float, typer.Option(min=0, max=0.9, help="The share of products treated as new.")]
 Shoppers = Annotated[
@@ -48,7 +51,7 @@ def recommendations(
     seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
-    """Evaluate lists for shoppers: from their earlier events, predict the later ones.
+    """Evaluate lists for shoppers: predict their later events from the earlier ones.
 
     The product's own lists are compared with what is popular, looks only, together only and random
     ones. The catalogue and its vectors are copied, so the command can run beside a server; no event

@@ -215,7 +215,7 @@ def remove(name: Name) -> None:
 
 @feeds.command("pause")
 def pause(name: Name, as_json: AsJson = False) -> None:
-    """Stop importing a feed by itself; `feeds run` still does."""
+    """Stop the automatic imports of a feed; `feeds run` still imports it."""
     with services() as found:
         item = _set_paused(found, name, paused=True)
     print_feed(item, as_json=as_json)

@@ -22,7 +22,8 @@ def index(
     renew: Annotated[
         bool,
         typer.Option(
-            "--renew", help="First embed images again whose colours are read otherwise now."
+            "--renew",
+            help="First embed again the images whose colours this release reads differently.",
         ),
     ] = False,
 ) -> None:
@@ -94,10 +95,10 @@ def verify(
 ) -> None:
     """Compare the index of every live generation with SQL, product by product.
 
-    Claims and payloads are compared for all products, vectors for a sample. `--fix` writes what is
-    missing or differs again, from stored vectors, deletes what should not be there, and refills an
-    index that was emptied. It does not retry quarantined products. Exit code 1 when there are
-    differences and `--fix` is not given.
+    Claims and payloads are compared for all products, vectors for a sample. `--fix` writes
+    again what is missing or differs, from stored vectors; it deletes what should not be there, and
+    refills an index that was emptied. It does not retry quarantined products. Exit code 1 when
+    there are differences and `--fix` is not given.
     """
     if replicas:
         if fix:

@@ -53,7 +53,8 @@ def recommendations(
         int, typer.Option(min=1, max=3650, help="The number of days, up to today.")
     ] = 28,
     by: Annotated[
-        list[By] | None, typer.Option(help="Repeat it. Default: list, reason and generation.")
+        list[By] | None,
+        typer.Option(help="What has a row; can be repeated. Default: list, reason and generation."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

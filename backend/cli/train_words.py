@@ -29,8 +29,8 @@ def words(
 
     It needs the extra `text`, and products that are indexed: no image is opened. What is learnt
     holds for the active generation, and a running server uses it from the next query. The figures
-    are of products that were left out. It is stored if more of their names find their product than
-    by what is in use.
+    are of products that were left out. The result is stored if more of their names find their
+    product than with what is in use.
     """
     from backend.embedders import minilm
     from backend.lab.training.word_run import learn_shipped, learn_words

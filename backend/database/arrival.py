@@ -32,7 +32,7 @@ def check(db: Database) -> None:
         if not migrate.is_current(db):
             raise ConfigurationError(
                 "the database was made by an older release and cannot be written here: "
-                "start this release once where it can"
+                "start this release once where the database can be written"
             )
     elif db.is_sqlite:
         migrate.migrate(db)

@@ -48,7 +48,8 @@ class Pca:
         if len(self.mean) != features:
             raise WeightsUnavailable(
                 f"the PCA was fitted on {len(self.mean)} features, of "
-                f"{self.provenance.get('features', 'another embedder')}; here are {features}"
+                f"{self.provenance.get('features', 'another embedder')}; "
+                f"this embedder has {features}"
             )
 
     def save(self, path: Path) -> None:

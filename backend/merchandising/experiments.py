@@ -24,6 +24,10 @@ from backend.errors import InvalidExperiment, UnknownExperiment, UnknownPlacemen
 from backend.merchandising import placements
 from backend.merchandising.placements import NAME
 
+_NAME_RULE: Final = (
+    "the name of an experiment has 1 to 64 letters, digits, . _ or -, the first a letter or digit"
+)
+
 MOST: Final = 100
 """Experiments of one shop."""
 
@@ -172,10 +176,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
 
 def _check(session: Session, name: str, wanted: ExperimentPlan) -> None:
     if not re.fullmatch(NAME, name):
-        reason = (
-            "the name of an experiment has 1 to 64 of: letters, digits, . _ -, the first no sign"
-        )
-        raise InvalidExperiment(reason, errors=[{"parameter": "name", "reason": reason}])
+        raise InvalidExperiment(_NAME_RULE, errors=[{"parameter": "name", "reason": _NAME_RULE}])
     if not 0 < wanted.share < 1:
         raise _refused("share", "share: must be above 0 and below 1")
     if (wanted.against is None) == (wanted.generation_id is None):

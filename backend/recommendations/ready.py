@@ -249,5 +249,5 @@ class Keeper:
                 relations = asked.relations or self._compute(asked)
                 self._db.write(lambda it: store(it, asked, relations, newest=newest))
             except Exception as error:  # noqa: BLE001  (a thread of its own: nobody else tells)
-                log.warning("what goes together is not kept", error=str(error)[:500])
+                log.warning("what goes together cannot be stored", error=str(error)[:500])
             return True

@@ -113,7 +113,7 @@ class Maintenance:
         for generation in live:
             healed += services.db.write(partial(_heal, generation_id=generation.id))
         if healed:
-            log.info("trying products again that the host kept from being indexed", rows=healed)
+            log.info("products that failed by a fault of the host are tried again", rows=healed)
         return healed
 
     def adapt_if_due(self) -> bool:

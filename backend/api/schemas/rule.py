@@ -50,7 +50,9 @@ def _with_zone(time: datetime) -> datetime:
 
 def _check_name(name: str) -> str:
     if not re.fullmatch(NAME, name):
-        raise ValueError("must be 1 to 64 of: letters, digits, . _ -, the first no sign")
+        raise ValueError(
+            "must have 1 to 64 letters, digits, . _ or -, and begin with a letter or digit"
+        )
     return name
 
 

@@ -148,7 +148,7 @@ class Columns:
             return cell, []
         decimal = self.prices.decimal
         if _IN_PARENTHESES.fullmatch(text):
-            raise ValueError(f"{text[:40]!r} is below 0, as accounts write it")
+            raise ValueError(f"{text[:40]!r} is an amount below 0, in parentheses")
         try:
             return number_of(cell) or read_price(text, decimal=decimal), []
         except ValueError:

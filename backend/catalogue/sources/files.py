@@ -284,7 +284,7 @@ def choose_tables(names: Sequence[str]) -> list[str]:
     if STYLES in tables:
         return [STYLES]
     if len(tables) > 1 and not all(name.lower().endswith(PARQUET) for name in tables):
-        raise UnreadableCatalogue(f"{_ONE_TABLE}; here is {', '.join(tables)}. {_NAME_IT}")
+        raise UnreadableCatalogue(f"{_ONE_TABLE}; there are {', '.join(tables)}. {_NAME_IT}")
     if not tables:
-        raise UnreadableCatalogue(f"{_ONE_TABLE}; here is no CSV at all. {_NAME_IT}")
+        raise UnreadableCatalogue(f"{_ONE_TABLE}; there is none of these. {_NAME_IT}")
     return tables

@@ -6,35 +6,62 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from backend.files import replace_file
 from backend.lab.training.tensorboard import open_writer
 
 CURVES_IMAGE: Final = "curves.png"
-WIDTH, HEIGHT, MARGIN = 480, 240, 36
-COLOURS: Final = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2")
+PLOT: Final = (300, 190)  # pixels of a panel inside its frame
+LEFT, ABOVE, BELOW, GAP = 44, 34, 30, 10  # around it
+ENTRY: Final = 17  # height of a line of the legend
+DOT: Final = 2.5  # radius of an epoch's point
+COLOURS: Final = (
+    *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2"),
+    *("#7f7f7f", "#bcbd22", "#17becf"),
+)
+TITLES: Final = {
+    "loss": "loss, weighted parts",
+    "seen": "mAP@5, products held out",
+    "unseen": "mAP@5, unseen categories",
+}
+"""Of the panels, by the first part of a curve's name."""
 
 Curve = tuple[str, list[float]]
+
+_FONT: Final = ImageFont.load_default(12)
 
 
 def draw_curves(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """Draw the curves of all epochs so far; add the last epoch to TensorBoard's."""
     series = dict(_series(history))
-    panels = [
-        {name: values for name, values in series.items() if name.startswith(start)}
-        for start in ("loss", "seen", "unseen")
-    ]
-    shown = [panel for panel in panels if panel]
-    sheet = Image.new("RGB", (WIDTH, HEIGHT * len(shown)), "white")
-    for position, panel in enumerate(shown):
-        _panel(ImageDraw.Draw(sheet), panel, top=position * HEIGHT)
+    sheet = draw_sheet(series)
     replace_file(folder / CURVES_IMAGE, lambda draft: sheet.save(draft, "PNG"))
     writer = open_writer(folder, purge_step=len(history))
     if writer:
         with writer:
             for name, values in series.items():
                 writer.add_scalar(name, values[-1], len(history))
+
+
+def draw_sheet(series: Mapping[str, Sequence[float]]) -> Image.Image:
+    """Draw a panel for each group of TITLES that has curves, with a point for each epoch.
+
+    `series` has the values of each epoch by the name of the curve, `group/name`.
+    """
+    panels = [
+        (title, {name: curve for name, curve in series.items() if name.startswith(f"{group}/")})
+        for group, title in TITLES.items()
+    ]
+    shown = [(title, panel) for title, panel in panels if panel]
+    entries = [_entry(name, curve) for name, curve in series.items()]
+    legend = max(round(_FONT.getlength(entry)) for entry in entries)
+    heights = [max(PLOT[1], ENTRY * len(panel)) + ABOVE + BELOW for _, panel in shown]
+    sheet = Image.new("RGB", (LEFT + PLOT[0] + 2 * GAP + legend, sum(heights)), "white")
+    pencil = ImageDraw.Draw(sheet)
+    for position, (title, panel) in enumerate(shown):
+        _panel(pencil, title, panel, top=sum(heights[:position]) + ABOVE)
+    return sheet
 
 
 def _series(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
@@ -46,21 +73,35 @@ def _series(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
             yield f"{group}/{by}", [entry["scores"][group][by] for entry in history]
 
 
-def _panel(pencil: ImageDraw.ImageDraw, panel: Mapping[str, list[float]], *, top: int) -> None:
+def _entry(name: str, curve: Sequence[float]) -> str:
+    """Return a line of the legend: the name without its group, and the last value."""
+    return f"{name.partition('/')[2]}  {curve[-1]:.3f}"
+
+
+def _panel(
+    pencil: ImageDraw.ImageDraw, title: str, panel: Mapping[str, Sequence[float]], *, top: int
+) -> None:
     values = [value for curve in panel.values() for value in curve]
     low, high = min(values), max(values)
-    left, right, bottom = MARGIN, WIDTH - 190, top + HEIGHT - MARGIN
-    pencil.rectangle([left, top + 12, right, bottom], outline="#bbbbbb")
-    pencil.text((2, top + 10), f"{high:.2f}", "black")
-    pencil.text((2, bottom - 10), f"{low:.2f}", "black")
+    (width, height), epochs = PLOT, len(next(iter(panel.values())))
+    right, bottom = LEFT + width, top + height
+    pencil.text((LEFT, top - GAP), title, "black", _FONT, anchor="ls")
+    pencil.rectangle([LEFT, top, right, bottom], outline="#bbbbbb")
+    pencil.text((LEFT - 6, top), f"{high:.2f}", "black", _FONT, anchor="rt")
+    pencil.text((LEFT - 6, bottom), f"{low:.2f}", "black", _FONT, anchor="rs")
+    pencil.text((LEFT, bottom + 4), "epoch 1", "black", _FONT)
+    if epochs > 1:
+        pencil.text((right, bottom + 4), str(epochs), "black", _FONT, anchor="ra")
     for number, (name, curve) in enumerate(panel.items()):
         colour = COLOURS[number % len(COLOURS)]
         points = [
             (
-                left + (right - left) * place / max(len(curve) - 1, 1),
-                bottom - (bottom - top - 12) * (value - low) / max(high - low, 1e-9),
+                LEFT + width * place / max(epochs - 1, 1),
+                bottom - height * (value - low) / max(high - low, 1e-9),
             )
             for place, value in enumerate(curve)
         ]
         pencil.line(points, colour, 2)
-        pencil.text((right + 6, top + 10 + 14 * number), f"{name} {curve[-1]:.3f}", colour)
+        for x, y in points:
+            pencil.ellipse([x - DOT, y - DOT, x + DOT, y + DOT], colour)
+        pencil.text((right + GAP, top + ENTRY * number), _entry(name, curve), colour, _FONT)

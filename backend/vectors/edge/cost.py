@@ -64,8 +64,8 @@ def check_cost(
     if seconds > MOST_SECONDS:
         raise FilterTooCostly(
             f"the filter has {read} conditions on attributes that are no facets and {compared} "
-            f"others; on this catalogue that takes about {seconds:.1f} s of at most "
-            f"{MOST_SECONDS:g} s: name fewer, or declare the attributes as facets"
+            f"others; on this catalogue that takes about {seconds:.1f} s, and "
+            f"{MOST_SECONDS:g} s are allowed: name fewer, or declare the attributes as facets"
         )
 
 

@@ -177,7 +177,7 @@ class Optimizer:
         try:
             built = index.store.swap_in(folder, running.build.result(), heartbeat=self._heartbeat)
         except LookalikeError as error:
-            log.warning("not optimized", generation=number, error=error.message)
+            log.warning("the graph is not built", generation=number, error=error.message)
             self._note_failure(running.generation, index, folder, error.message)
             return error
         log.info("optimized", generation=number, **asdict(built))

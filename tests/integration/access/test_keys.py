@@ -357,5 +357,5 @@ def test_who_has_a_key_is_let_in_also_where_its_use_cannot_be_noted(
     )
     with structlog.testing.capture_logs() as logs:
         assert KeyCache(read_only).find(made.token).key.prefix == made.key.prefix
-    assert [line["event"] for line in logs] == ["use of a key not noted"]
+    assert [line["event"] for line in logs] == ["the last use of a key cannot be stored"]
     read_only.close()

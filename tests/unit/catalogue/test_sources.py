@@ -431,7 +431,7 @@ def test_a_folder_with_one_csv_of_another_name_is_read(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_several_tables_or_none_is_refused_by_naming_them(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableCatalogue, match="no CSV at all"):
+    with pytest.raises(UnreadableCatalogue, match="there is none of these"):
         read(tmp_path)
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("sku\n1\n")
