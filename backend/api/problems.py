@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from flask import Flask, Response, current_app, g, json, request
+from flask import Flask, Response, current_app, g, has_request_context, json, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import (
     HTTPException,
@@ -53,6 +53,14 @@ CHALLENGE: Final[Mapping[type[LookalikeError], str]] = {
     errors.InsufficientScope: 'Bearer realm="lookalike", error="insufficient_scope"',
 }
 """What `WWW-Authenticate` says (RFC 6750) to a client that was refused."""
+
+
+MEMBERS: Final[Mapping[type[LookalikeError], str]] = {
+    errors.InvalidBox: "box",
+    errors.NoColour: "colour",
+    errors.WordsUnavailable: "text",
+}
+"""The member of a request that an error is about."""
 
 
 class RequestError(LookalikeError):
@@ -171,7 +179,7 @@ def to_request_error(error: LookalikeError) -> RequestError:
         error.code,
         error.message,
         title=(type(error).__doc__ or "").splitlines()[0].partition(";")[0].rstrip("."),
-        faults=[_fault(item) for item in error.context.get("errors", ())],
+        faults=_faults(error),
         headers=headers,
         **{name: error.context.get(name) for name in extra},
     )
@@ -180,6 +188,14 @@ def to_request_error(error: LookalikeError) -> RequestError:
 def pointer(*parts: str | int) -> str:
     """Return a JSON pointer (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _faults(error: LookalikeError) -> list[ProblemFault]:
+    found = [_fault(item) for item in error.context.get("errors", ())]
+    member = MEMBERS.get(type(error))
+    if member is not None and has_request_context():
+        found.append(fault_of(member, error.message))
+    return found
 
 
 def _fault(item: Mapping[str, Any]) -> ProblemFault:
