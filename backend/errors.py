@@ -418,6 +418,22 @@ class DatabaseBusy(LookalikeError):
     code = "database-busy"
 
 
+class DatabaseFileFailed(DatabaseUnavailable):
+    """A file of the database cannot be used; a disk that fails or a limit may be the reason."""
+
+
+class DatabaseUnwritable(DatabaseFileFailed):
+    """The file of the database cannot grow: a failing disk, a quota or a limit; reading goes on."""
+
+
+class DatabaseTooSlow(DatabaseBusy):
+    """The database ended what took longer than one of its time limits; trying again may help."""
+
+
+class DatabaseForbidden(ConfigurationError):
+    """The user of DATABASE_URL lacks a privilege in the database."""
+
+
 class DatabaseLocked(LookalikeError):
     """Another process holds the database's lock; trying again may help."""
 

@@ -40,18 +40,10 @@ def status(
         generation = generations.active_or_none(session)
         found = _stored(session, generation, recent)
     counted = found or _count(db, generation)
-    now, oldest = counted.progress, counted.progress.oldest_request
     with db.read() as session:
         shapes = filter_recall.by_shape(session, generation.id if generation else None)
         return {
-            "products": now.products,
-            "pending": now.pending,
-            "awaited": now.awaited,
-            "indexed": now.indexed,
-            "quarantined": now.quarantined,
-            "removing": now.removing,
-            "oldest_pending_seconds": (round(clock.age(session, oldest), 1) if oldest else None),
-            "counted_seconds_ago": float(round(clock.age(session, counted.at))),
+            **_counts(session, counted),
             "generation": _describe(generation) if generation else None,
             "waiting": (
                 [asdict(row) for row in queue.waiting_by_reason(session, generation.id)]
@@ -67,6 +59,20 @@ def status(
             "warnings": _warnings(session),
             "version": backend.__version__,
         }
+
+
+def _counts(session: Session, counted: Counted) -> dict[str, Any]:
+    now, oldest = counted.progress, counted.progress.oldest_request
+    return {
+        "products": now.products,
+        "pending": now.pending,
+        "awaited": now.awaited,
+        "indexed": now.indexed,
+        "quarantined": now.quarantined,
+        "removing": now.removing,
+        "oldest_pending_seconds": round(clock.age(session, oldest), 1) if oldest else None,
+        "counted_seconds_ago": float(round(clock.age(session, counted.at))),
+    }
 
 
 def _warnings(session: Session) -> list[str]:

@@ -105,21 +105,25 @@ def _serve_in_child(
 ) -> int:
     """Serve in a child of the master; return the exit status."""
     from backend.serving.child import run  # noqa: PLC0415  # the master needs no event loop
+    from backend.serving.special_paths import SpecialPaths  # noqa: PLC0415
 
     caller = Caller(asking) if asking else None
     process = _started(lambda: ServingProcess(settings, url=url, caller=caller), settings)
     if process is None:
         return CANNOT_START
+    paths = SpecialPaths(
+        direct={"/livez": health.ALIVE},
+        apart=frozenset({health.READY_PATH}),
+        turns=() if settings.qdrant_url or not process.services.db.is_sqlite else SHORT_READS,
+        in_loop=caller is None and not settings.broker_url,  # no read asks another process
+        uploads={imports.PATH: settings.max_upload_bytes},
+    )
     run(
         process.app,
         threads=settings.threads,
         max_requests=settings.max_requests,
         max_body=process.app.config["MAX_CONTENT_LENGTH"],
-        direct={"/livez": health.ALIVE},
-        apart=[health.READY_PATH],
-        turns=() if settings.qdrant_url or not process.services.db.is_sqlite else SHORT_READS,
-        in_loop=caller is None and not settings.broker_url,  # no read asks another process
-        uploads={imports.PATH: settings.max_upload_bytes},
+        paths=paths,
         listener=listener,
         master=master,
         on_stop=process.hurry,

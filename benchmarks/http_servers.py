@@ -33,6 +33,7 @@ from backend.serving.gateway import Gateway
 from backend.serving.limits import HttpLimits
 from backend.serving.master import Master
 from backend.serving.server import Server
+from backend.serving.special_paths import SpecialPaths
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -69,7 +70,8 @@ def work(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
     return [body]
 
 
-gateway = Gateway(work, threads=THREADS, limits=LIMITS, direct={"/livez": b"{}"})
+PATHS = SpecialPaths(direct={"/livez": b"{}"})
+gateway = Gateway(work, threads=THREADS, limits=LIMITS, paths=PATHS)
 """What granian runs."""
 
 
@@ -79,7 +81,7 @@ def serve(port: int, processes: int, certificate: str = "", key: str = "") -> No
     listener = listening.listen("127.0.0.1", port)
 
     def run(master: socket.socket) -> int:
-        made = Gateway(work, threads=THREADS, limits=LIMITS, direct={"/livez": b"{}"})
+        made = Gateway(work, threads=THREADS, limits=LIMITS, paths=PATHS)
         server = Server(made, limits=LIMITS, master=master, max_requests=0, on_stop=lambda: None)
         server.config.ssl_certfile, server.config.ssl_keyfile = certificate or None, key or None
         server.run(sockets=[listener])

@@ -55,6 +55,7 @@ from backend.api import create_app
 from backend.calls import Answering, Caller, make_pair
 from backend.serving import child, listening
 from backend.serving.master import Master
+from backend.serving.special_paths import SpecialPaths
 from backend.settings import Settings, read_settings
 from backend.vectors import Point
 from backend.vectors.edge import remote_index
@@ -144,9 +145,7 @@ def serve_copy(
         threads=settings.threads,
         max_requests=0,
         max_body=20_000_000,
-        direct={},
-        turns=SHORT_READS,
-        uploads={},
+        paths=SpecialPaths(turns=SHORT_READS),
         listener=listener,
         master=master,
         on_stop=lambda: None,

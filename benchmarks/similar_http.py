@@ -43,6 +43,7 @@ from backend.serving import listening
 from backend.serving.gateway import Gateway
 from backend.serving.limits import HttpLimits
 from backend.serving.server import Server
+from backend.serving.special_paths import SpecialPaths
 
 EMBEDDER: Final = "mean-colour?grid=13"
 FILTER: Final = {"gender": "Men,Women", "base_colour_not": "Red", "year_gte": "2012"}
@@ -181,7 +182,7 @@ def prototype(folder: Path, port: int, threads: int = 4) -> None:
 
     listener = listening.listen("127.0.0.1", port)
     ours, _theirs = socket.socketpair()
-    gateway = Gateway(flask, threads=threads, limits=LIMITS, direct={})
+    gateway = Gateway(flask, threads=threads, limits=LIMITS, paths=SpecialPaths())
     Server(gateway, limits=LIMITS, master=ours, max_requests=0, on_stop=lambda: None).run(
         sockets=[listener]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -110,20 +110,24 @@ def choose(
     heartbeat()
     whole = _statistics(LookFitter(shop.look, shop.groups, shop.words).fit(mix), best)
     after = judge.figures((whole if fitted_here else best).project(shop.features))
-    card = {
+    return Choice(
+        statistics=replace(whole, card=_card(shop, mix, before, after)),
+        before=before,
+        after=after,
+        mix=mix,
+        queries=len(judge.queries),
+    )
+
+
+def _card(shop: Shop, mix: Mix, before: Figures, after: Figures) -> dict[str, Any]:
+    """Return what the statistics say of how they were chosen."""
+    return {
         "mix": mix.name,
         "words": mix.words,
         "products": len(shop.features),
         "before": before,
         "after": after,
     }
-    return Choice(
-        statistics=replace(whole, card=card),
-        before=before,
-        after=after,
-        mix=mix,
-        queries=len(judge.queries),
-    )
 
 
 def _best_map(

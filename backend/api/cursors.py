@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.api.context import services
 from backend.api.keyed_hash import hmac_sha256
 from backend.api.problems import fault_of, invalid_request
+from backend.database.failures import why
 from backend.errors import CursorExpired, LookalikeError
 from backend.search.paging import Position, from_bytes, to_bytes
 from backend.search.query import Query
@@ -54,7 +55,7 @@ def write_cursor(position: Position | None, query: Query, *about: object) -> str
     try:
         key = services().signing_key.read()
     except (LookalikeError, SQLAlchemyError) as error:
-        log.warning("lists have no further pages: the key cannot be stored", error=str(error))
+        log.warning("lists have no further pages: the key cannot be stored", error=why(error))
         return None
     signed = _signature(key, packed) + packed
     return urlsafe_b64encode(signed).decode().rstrip("=")

@@ -136,7 +136,7 @@ def _failure(error: SQLAlchemyError) -> str:
     meaning = meaning_of(error)
     if meaning is None:
         raise error
-    return "does not answer" if isinstance(meaning, DatabaseUnavailable) else meaning.message
+    return "does not answer" if type(meaning) is DatabaseUnavailable else meaning.message
 
 
 def _check_index(services: Services) -> str | None:

@@ -9,7 +9,7 @@ import orjson
 from flask import Response
 from flask.json.provider import DefaultJSONProvider
 
-from backend.api.dispatch import QuickHeaders, QuickResponse
+from backend.api.quick_messages import QuickHeaders, QuickResponse
 
 OPTIONS = (
     orjson.OPT_APPEND_NEWLINE

@@ -31,7 +31,8 @@ from backend.api.schemas.placement import PlacementBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import ProductBody, ProductPatch
 from backend.api.schemas.recommendation import RecommendationBody
-from backend.api.schemas.rule import PreviewBody, RuleBody
+from backend.api.schemas.rule import RuleBody
+from backend.api.schemas.rule_preview import PreviewBody
 from backend.api.schemas.similar_requests import SimilarBatchBody, SimilarBody
 from backend.filters import OPEN_PREFIX
 

@@ -38,7 +38,7 @@ from backend.events.answers import ListName
 from backend.recommendations import examples
 from backend.recommendations.examples import NONE_NAMED, Resolved
 from backend.recommendations.history import History, history_of
-from backend.recommendations.recommend import MOST_CANDIDATES, SPARE, List, Strategy, Wanted
+from backend.recommendations.lists import MOST_CANDIDATES, SPARE, List, Strategy, Wanted
 from backend.search import query_product
 from backend.search.collecting import GROWTH
 from backend.search.query import Query

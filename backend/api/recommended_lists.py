@@ -24,7 +24,7 @@ from backend.database.models import Generation
 from backend.database.reader import Reader
 from backend.events.answers import LONGEST_ID
 from backend.recommendations.listed_products import Because
-from backend.recommendations.recommend import List
+from backend.recommendations.lists import List
 from backend.search import statements
 from backend.search.paging import Position
 from backend.search.query import Query

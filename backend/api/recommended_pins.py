@@ -19,7 +19,7 @@ from backend.events.answers import ListName
 from backend.filters.matching import ValueOf, matcher
 from backend.merchandising.rule_set import Rule
 from backend.recommendations.listed_products import ListedProduct, Reason
-from backend.recommendations.recommend import List
+from backend.recommendations.lists import List
 from backend.search.found import Neighbour
 from backend.search.grouping import with_sizes
 from backend.search.pinning import Candidates, Pinning

@@ -16,7 +16,7 @@ from backend.api.recommended_candidates import (
 from backend.api.recommended_pins import ListRequest, find_pins
 from backend.database.models import Generation, utcnow
 from backend.database.reader import Reader
-from backend.recommendations.recommend import List
+from backend.recommendations.lists import List
 from backend.search.found import Neighbour
 from backend.search.grouping import with_sizes
 from backend.search.pinning import with_pins

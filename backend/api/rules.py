@@ -14,14 +14,8 @@ from backend.api.context import below_root, filterable, services
 from backend.api.schemas import Json, pages
 from backend.api.schemas.body import read_body, read_body_as_sent
 from backend.api.schemas.query import QueryReader, read_id
-from backend.api.schemas.rule import (
-    PreviewAnswer,
-    PreviewBody,
-    RuleBody,
-    RuleDocument,
-    RuleHistory,
-    RulePage,
-)
+from backend.api.schemas.rule import RuleBody, RuleDocument, RuleHistory, RulePage
+from backend.api.schemas.rule_preview import PreviewAnswer, PreviewBody
 from backend.api.scopes import requires_scope
 from backend.database.models import RuleRow, utcnow
 from backend.merchandising import rules

@@ -33,7 +33,7 @@ from backend.events.pairing import LEVELS
 from backend.merchandising.rule_set import newest_change
 from backend.recommendations.complementary import Category, before_looks, category_of
 from backend.recommendations.listed_products import ListedProduct
-from backend.recommendations.recommend import List
+from backend.recommendations.lists import List
 from backend.recommendations.relations import Related
 from backend.search import query_product
 from backend.search.paging import Position

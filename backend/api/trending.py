@@ -24,7 +24,7 @@ from backend.database.reader import Reader
 from backend.events.answers import ListName
 from backend.recommendations import popularity
 from backend.recommendations.listed_products import ListedProduct, Reason
-from backend.recommendations.recommend import List
+from backend.recommendations.lists import List
 from backend.search import query_product
 from backend.search.query import MAX_LIMIT
 from backend.search.shaping import Shaping

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, update
 from sqlalchemy.orm import Session
 
 from backend.catalogue.import_rows import CheckedRow
 from backend.catalogue.save_products import PRODUCTS
-from backend.database.many_rows import execute_each
+from backend.database.many_rows import update_by_id
 from backend.database.models import utcnow
-
-_UPDATE: Final = update(PRODUCTS).where(PRODUCTS.c.id == bindparam("b_id"))
 
 
 class FieldChange(NamedTuple):
@@ -37,7 +34,8 @@ def write_fields(session: Session, changes: Sequence[FieldChange]) -> None:
         alike.setdefault(tuple(change.row.draft.values), []).append(change)
     for group in alike.values():
         differing = sorted({name for change in group for name in change.fields})
-        execute_each(session, _UPDATE, [_row(change, differing, now) for change in group])
+        rows = [_row(change, differing, now) for change in group]
+        update_by_id(session, PRODUCTS, rows)
 
 
 def _row(change: FieldChange, differing: Sequence[str], now: datetime) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class LastLines:
         lines, hashes = array("q"), array("q")
         for line, sku in skus:
             lines.append(line)
-            hashes.append(hash(normalise(sku)))
+            hashes.append(hash(sku if sku.isascii() else normalise(sku)))
         self.total = len(lines)
         self.end = lines[-1] if lines else 0  # the last line of all
         order = np.argsort(np.asarray(hashes), kind="stable")

@@ -97,8 +97,7 @@ def check_row(row: FeedRow) -> CheckedRow:
     and whose availability cannot be read is not in stock. Raises InvalidProduct for a wrong sku.
     """
     draft = _checked_draft(row) if row.is_checked else None
-    is_plain = draft and row.further is None and not row.warnings
-    if draft and is_plain and not draft.sku.endswith(_POINT_ZERO):
+    if draft and row.further is None and not (row.warnings or row.sku.endswith(_POINT_ZERO)):
         return CheckedRow(lines=(row.line,), draft=draft, image=row.image, warnings=())
     draft, wrong = (draft, []) if draft else _parse({**row.fields, "sku": row.sku})
     further, wrong_images = _check_further(row.further)

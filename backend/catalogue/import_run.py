@@ -89,10 +89,7 @@ def import_catalogue(
         referrer = ImageReferrer(store, copy=copy_images, max_bytes=max_image_bytes)
         run = _Import(db, source.describe().title, referrer)
         lines = RunLog("import", path=str(path), rows=last_lines.total)
-        done = 0
-        for part in _chunks(read_rows(source, last_lines), chunk):
-            run.take(part)
-            done += sum(len(row.lines) if isinstance(row, CheckedRow) else 1 for row in part)
+        for done in run.take_all(read_rows(source, last_lines), chunk):
             lines.progress(done=done)
             if progress:
                 progress(min(done, last_lines.total), last_lines.total)
@@ -135,7 +132,15 @@ class _Import:
     def __post_init__(self) -> None:
         self._held = IdSet()  # ids of the products that the feed holds
 
-    def take(self, part: Sequence[CheckedRow | Reject]) -> None:
+    def take_all(self, rows: Iterator[CheckedRow | Reject], chunk: int) -> Iterator[int]:
+        """Save rows, and yield after each chunk how many of the feed's lines are done."""
+        done = 0
+        for part in _chunks(rows, chunk):
+            self._take(part)
+            done += sum(len(row.lines) if isinstance(row, CheckedRow) else 1 for row in part)
+            yield done
+
+    def _take(self, part: Sequence[CheckedRow | Reject]) -> None:
         """Save a chunk. Files are read and hashed before the transaction begins."""
         rows = [row for row in part if isinstance(row, CheckedRow)]
         rejects = [row for row in part if isinstance(row, Reject)]
@@ -200,7 +205,7 @@ class _Import:
         self._note_saved(saved, rows, known)
 
     def _note_saved(self, saved: Saved, rows: Sequence[CheckedRow], known: StoredRows) -> None:
-        self.outcomes.update(saved.outcomes)
+        self.outcomes.update({outcome: saved.count(outcome) for outcome in Outcome})
         self._held.update(saved.ids.values())
         for position, reason in saved.reasons.items():
             self._reject(rows[position].lines[-1], rows[position].sku, reason, known)
@@ -239,8 +244,8 @@ class _Import:
         before = known.images_of(row.sku)
         first = self._refer(row, row.image, before, 0) if row.image else row.draft.image
         if row.further is None:
-            draft = row.draft
-            return Draft(sku=draft.sku, values=draft.values, image=first, if_new=draft.if_new)
+            row.draft.image = first
+            return row.draft
         found = (self._refer(row, it, before, at) for at, it in enumerate(row.further, 1))
         roles = {image.uri: image.role for image in before}
         images = [

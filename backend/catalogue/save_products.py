@@ -10,7 +10,7 @@ from itertools import compress
 from operator import itemgetter, ne
 from typing import Any, Final, cast
 
-from sqlalchemy import Table, bindparam, delete, select, update
+from sqlalchemy import Table, delete, select
 from sqlalchemy.orm import Session
 
 from backend import queue
@@ -27,12 +27,11 @@ from backend.catalogue.merge import (
 )
 from backend.catalogue.product_images import Images
 from backend.database import clock
-from backend.database.many_rows import execute_each, insert_new, is_among
+from backend.database.many_rows import insert_new, is_among, update_by_id
 from backend.database.models import Event, Product, utcnow
 
 PRODUCTS: Final = cast("Table", Product.__table__)
 _ATTRIBUTES: Final = "attributes"
-_UPDATE: Final = update(PRODUCTS).where(PRODUCTS.c.id == bindparam("b_id"))
 
 
 class Outcome(StrEnum):
@@ -215,9 +214,9 @@ def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[
         elif (changed := plan.update(position, row)) is not None:
             updates.append((row, changed))
     _update(session, updates)
-    new = [(plan.insert(position), position) for position in missing.values()]
-    missing = {row["sku"]: position for row, position in new if row is not None}
-    rows = [row for row, _ in new if row is not None]
+    rows = [row for position in missing.values() if (row := plan.insert(position)) is not None]
+    if len(rows) < len(missing):
+        missing = {row["sku"]: missing[row["sku"]] for row in rows}
     inserted = insert_new(session, PRODUCTS, "sku", rows)
     for sku, product_id in inserted.items():
         plan.note_inserted(missing.pop(sku), product_id)
@@ -269,4 +268,4 @@ def _update(session: Session, changes: Sequence[tuple[ProductRow, dict[str, Any]
     kept = ("b_id", "updated_at", *sorted(differing - {"updated_at"}))
     rows = [{name: row[name] for name in kept} for _, row in changes]
     rows.sort(key=lambda row: row["b_id"])  # in id order, or two writers deadlock
-    execute_each(session, _UPDATE, rows)
+    update_by_id(session, PRODUCTS, rows)

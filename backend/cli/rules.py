@@ -127,7 +127,7 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """Show how many lists rules would change, with examples; nothing is stored."""
-    from backend.api.schemas.rule import PreviewBody
+    from backend.api.schemas.rule_preview import PreviewBody
     from backend.search.rule_preview import VERB
 
     with services() as found:

@@ -25,11 +25,23 @@ _SQLITE: Final[dict[int, type[LookalikeError]]] = {
     sqlite3.SQLITE_READONLY: errors.DatabaseReadOnly,
     sqlite3.SQLITE_CORRUPT: errors.DatabaseDamaged,
     sqlite3.SQLITE_NOTADB: errors.DatabaseDamaged,
-    sqlite3.SQLITE_CANTOPEN: errors.DatabaseUnavailable,
-    sqlite3.SQLITE_IOERR: errors.DatabaseUnavailable,
+    sqlite3.SQLITE_CANTOPEN: errors.DatabaseFileFailed,
+    sqlite3.SQLITE_IOERR: errors.DatabaseFileFailed,
+    sqlite3.SQLITE_NOMEM: errors.DatabaseBusy,
     sqlite3.SQLITE_TOOBIG: errors.TooManyParameters,
 }
 """By primary result code: the low byte of an extended one."""
+
+_SQLITE_WRITES: Final = frozenset(
+    {
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_DIR_FSYNC,
+        sqlite3.SQLITE_IOERR_TRUNCATE,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    }
+)
+"""Extended codes of writing alone, such as beyond a quota or RLIMIT_FSIZE."""
 
 _POSTGRESQL: Final[dict[str, type[LookalikeError]]] = {
     "08": errors.DatabaseUnavailable,  # connection exceptions
@@ -39,6 +51,11 @@ _POSTGRESQL: Final[dict[str, type[LookalikeError]]] = {
     "53200": errors.DatabaseBusy,  # out of memory
     "55P03": errors.DatabaseLocked,
     "40": errors.DatabaseLocked,  # deadlocks and serialization failures
+    "57014": errors.DatabaseTooSlow,  # statement_timeout
+    "25P03": errors.DatabaseTooSlow,  # idle_in_transaction_session_timeout
+    "25P04": errors.DatabaseTooSlow,  # transaction_timeout
+    "58": errors.DatabaseFileFailed,  # its disk
+    "42501": errors.DatabaseForbidden,
     "25006": errors.DatabaseReadOnly,
     "XX001": errors.DatabaseDamaged,
     "XX002": errors.DatabaseDamaged,
@@ -66,8 +83,14 @@ _MESSAGES: Final[tuple[tuple[str, type[LookalikeError]], ...]] = (
 _MISSING_TABLE: Final = re.compile(r"(?:no such table: |relation \")(\w+)(?:\" does not exist)?")
 
 
-READS_GO_ON: Final = (errors.DatabaseFull, errors.DatabaseLocked, errors.DatabaseReadOnly)
-"""Only writes fail: no reason to send readers elsewhere."""
+READS_GO_ON: Final = (
+    errors.DatabaseFull,
+    errors.DatabaseLocked,
+    errors.DatabaseReadOnly,
+    errors.DatabaseUnwritable,
+    errors.DatabaseTooSlow,
+)
+"""Writes or long statements fail, not reads: no reason to send readers elsewhere."""
 
 
 def meaning_of(error: BaseException | None) -> LookalikeError | None:
@@ -91,8 +114,12 @@ def meaning_of(error: BaseException | None) -> LookalikeError | None:
 
 def meaning_of_sqlite(error: sqlite3.Error) -> type[LookalikeError]:
     """Return the kind of error that one of SQLite's own driver is, as a backup raises it."""
-    number = getattr(error, "sqlite_errorcode", 0)
-    return _SQLITE.get(number & 0xFF, errors.DatabaseUnavailable)
+    return _of_sqlite(getattr(error, "sqlite_errorcode", 0)) or errors.DatabaseUnavailable
+
+
+def _of_sqlite(number: int) -> type[LookalikeError] | None:
+    """Return what a result code of SQLite, also an extended one, means."""
+    return errors.DatabaseUnwritable if number in _SQLITE_WRITES else _SQLITE.get(number & 0xFF)
 
 
 def _kind_of(error: exc.DBAPIError) -> type[LookalikeError] | None:
@@ -104,7 +131,7 @@ def _kind_of(error: exc.DBAPIError) -> type[LookalikeError] | None:
         return errors.DatabaseNotMigrated
     number = getattr(error.orig, "sqlite_errorcode", None)
     if number is not None:
-        return _SQLITE.get(number & 0xFF)
+        return _of_sqlite(number)
     state = getattr(error.orig, "sqlstate", None)
     if state is None:  # the driver could not connect, or lost the connection
         is_lost = error.connection_invalidated or type(error).__name__ == "OperationalError"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from backend.embedders import Compute, register
@@ -40,27 +41,34 @@ def load_torchvision(
     """
     pool_: Pool = parse_choice("pool", pool, ("avg", "max"))
     colour_share = parse_share("colour", colour)
+    options = {
+        "variant": variant,
+        "weights": weights,
+        "seed": seed,
+        "pool": pool_,
+        "pca": pca,
+        "whitening": whitening,
+        "colour_share": colour_share,
+    }
     plan = NetworkPlan(
         maker="backend.embedders.torchvision_models:make",
-        options={
-            "variant": variant,
-            "weights": weights,
-            "seed": seed,
-            "pool": pool_,
-            "pca": pca,
-            "whitening": whitening,
-            "colour_share": colour_share,
-        },
+        options=options,
         files=(*files_of(pca), *([Path(weights)] if Path(weights).is_file() else [])),
     )
-    options = f"pool={pool_}&weights={quote(weights, safe='/')}"
-    options += f"&seed={parse_whole_number('seed', seed)}" if weights == RANDOM else ""
-    options += pca_options(pca, whitening)
-    options += f"&colour={colour_share:g}" if colour_share else ""
     return CnnEmbedder(
         plan,
-        name=f"torchvision/{variant}?{options}",
+        name=_name(options),
         compute=compute,
         pca=load_pca(pca, whitening),
         colour_share=colour_share,
     )
+
+
+def _name(options: Mapping[str, Any]) -> str:
+    """Return the name of a network with these options; it leaves out those without an effect."""
+    weights, share = options["weights"], options["colour_share"]
+    name = f"torchvision/{options['variant']}?pool={options['pool']}"
+    name += f"&weights={quote(weights, safe='/')}"
+    name += f"&seed={parse_whole_number('seed', options['seed'])}" if weights == RANDOM else ""
+    name += pca_options(options["pca"], options["whitening"])
+    return name + (f"&colour={share:g}" if share else "")

@@ -65,7 +65,7 @@ def fetch_feed(
     ends = monotonic() + limits.seconds
     for _ in range(MOST_REDIRECTS + 1):
         download = Download(path=path, seen={})
-        try:
+        with _as_of_a_feed(download):
             parts = check_address(uri, hosts)
             with open_http(
                 parts,
@@ -80,14 +80,21 @@ def fetch_feed(
                     return None
                 _check_status(response, parts)
                 _store(response, download, max_bytes=limits.max_bytes, progress=progress)
-        except ForbiddenImage as error:
-            raise ForbiddenFeed(error.message) from None
-        except ImageUnavailable as error:
-            if not download.bytes:
-                raise FeedUnavailable(error.message) from None
-            download.transfer = Transfer(ended_early=error.message)
         return download
     raise ForbiddenFeed(f"the feed is redirected more than {MOST_REDIRECTS} times")
+
+
+@contextmanager
+def _as_of_a_feed(download: Download) -> Iterator[None]:
+    """Turn errors of images into those of feeds; one after the first bytes ends the transfer."""
+    try:
+        yield
+    except ForbiddenImage as error:
+        raise ForbiddenFeed(error.message) from None
+    except ImageUnavailable as error:
+        if not download.bytes:
+            raise FeedUnavailable(error.message) from None
+        download.transfer = Transfer(ended_early=error.message)
 
 
 def _headers(seen: Mapping[str, Any] | None) -> dict[str, str]:

@@ -60,8 +60,12 @@ def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode):
                 raise ForbiddenImage(f"{path} is not a regular file")
-            limits.check_bytes(status.st_size)
-            data = _read_at_most(file, limits.max_bytes + 1, expected=status.st_size)
+            size = status.st_size
+            limits.check_bytes(size)
+            data = os.read(file, size + 1)
+            if len(data) == size:  # one more was asked for: the file has ended
+                return data
+            data += _read_on(file, limits.max_bytes + 1 - len(data))
         finally:
             os.close(file)
     except (FileNotFoundError, NotADirectoryError):
@@ -78,10 +82,9 @@ def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
     return data
 
 
-def _read_at_most(file: int, most: int, *, expected: int) -> bytes:
-    data = os.read(file, min(expected + 1, most))
-    if len(data) == expected:  # one more was asked for: the file has ended
-        return data
+def _read_on(file: int, most: int) -> bytes:
+    """Read on: the file has changed meanwhile, or its file system gives less than was asked for."""
+    data = b""
     while len(data) < most and (more := os.read(file, min(most - len(data), _CHUNK))):
-        data += more  # it has grown meanwhile, or the file system gives less than was asked for
+        data += more
     return data

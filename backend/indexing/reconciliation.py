@@ -12,25 +12,17 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 import numpy as np
-from sqlalchemy import and_, func, select, true
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend import queue
 from backend.catalogue import image_vectors
 from backend.database.engine import Database
-from backend.database.models import (
-    BUILDING,
-    Cursor,
-    Generation,
-    ImageVector,
-    IndexEntry,
-    Product,
-    utcnow,
-)
+from backend.database.models import BUILDING, Cursor, Generation, Product, utcnow
 from backend.database.upsert import upsert
 from backend.indexing.drift import Drift, ProductState, compare
+from backend.indexing.product_states import read_states
 from backend.queue import backfill
-from backend.queue.progress import of_product
 from backend.vectors import StoredPoint, Vector, VectorIndex
 from backend.vectors.image_points import STRIDE, point_id, product_of, slot_of
 
@@ -142,7 +134,7 @@ class _Comparison:
         ids = points_of(self._index, low, high)
         records = {record.id: record for record in self._index.records(ids)}
         with self._db.read() as session:
-            rows = _rows(session, self._generation, low, high)
+            rows = read_states(session, self._generation, low, high)
         building = self._generation.state == BUILDING
         backfilled = self._generation.backfilled_to if building else None
         drift = compare(records, rows, backfilled_to=backfilled)
@@ -210,7 +202,7 @@ class _Comparison:
         if not ids:
             return {}
         with self._db.read() as session:
-            rows = _rows(session, self._generation, *_range_of(ids))
+            rows = read_states(session, self._generation, *_range_of(ids))
         found: dict[str, Vector] = {}
         for record in self._index.records(ids, vectors=True):
             row = rows.get(product_of(record.id))
@@ -224,7 +216,7 @@ class _Comparison:
         if not records:
             return
         with self._db.read() as session:
-            rows = _rows(session, self._generation, *_range_of(records))
+            rows = read_states(session, self._generation, *_range_of(records))
         products = {product_of(id_) for id_ in records}
         concerned = {id_: row for id_, row in rows.items() if id_ in products}
         still = compare(records, concerned, backfilled_to=None).unexpected_point
@@ -276,43 +268,3 @@ def _agrees(record: StoredPoint, row: ProductState) -> bool:
 def _equal(found: Vector | None, stored: Vector) -> bool:
     """Tell whether two vectors are equal; the stored one has a norm a little off 1 (float16)."""
     return found is not None and float(found @ stored) >= EQUAL * float(np.linalg.norm(stored))
-
-
-def _rows(
-    session: Session, generation: Generation, low: int, high: int | None
-) -> dict[int, ProductState]:
-    found = session.execute(
-        select(
-            Product,
-            IndexEntry.product_id.is_not(None),
-            IndexEntry.due_at.is_(None),
-            IndexEntry.last_error.is_not(None),
-            IndexEntry.indexed_claim,
-            IndexEntry.embedded_digest,
-            ImageVector.image_digest.is_not(None),
-            IndexEntry.more_digests,
-        )
-        .outerjoin(IndexEntry, of_product(generation.id))
-        .outerjoin(
-            ImageVector,
-            and_(
-                ImageVector.image_digest == IndexEntry.embedded_digest,
-                ImageVector.fingerprint == generation.fingerprint,
-            ),
-        )
-        .where(Product.id >= low, true() if high is None else Product.id < high)
-    ).all()
-    further = {digest for row in found for digest in row[-1] or ()}
-    known = image_vectors.known(session, generation.fingerprint, further) if further else set()
-    states = {}
-    for product, has_entry, at_rest, quarantined, claim, digest, stored, more in found:
-        states[product.id] = ProductState(
-            product=product,
-            known=has_entry,
-            at_rest=at_rest,
-            quarantined=quarantined,
-            indexed_claim=claim,
-            digests=(digest, *(more or ())),
-            stored=(stored, *(each in known for each in more or ())),
-        )
-    return states

@@ -5,11 +5,12 @@ Callers use `from backend import queue`, then `queue.claim(…)`. Reading order:
 1. `entries`: the row, its two stages, and the conditions that all statements share
 2. `requesting`: request work, in the transaction that changes a product
 3. `claims`: take due rows for the time of a lease
-4. `settlements`: record that claimed work is done, or why it failed
-5. `postponing`: rows that wait for the host, which are not at fault
-6. `unreturned`: claims that are given back when the database answers again
-7. `backfill`: the entries of a new generation
-8. `progress`, `counting`: how far a generation is
+4. `settlements`: record that claimed work is done
+5. `failed_claims`: record why it failed; the quarantine
+6. `postponing`: rows that wait for the host, which are not at fault
+7. `unreturned`: claims that are given back when the database answers again
+8. `backfill`: the entries of a new generation
+9. `progress`, `counting`: how far a generation is
 """
 
 from backend.queue.claims import claim, first_due, free_leases, is_busy, is_due
@@ -21,6 +22,13 @@ from backend.queue.entries import (
     FurtherImages,
     Stage,
     waits_for,
+)
+from backend.queue.failed_claims import (
+    EXHAUSTED,
+    await_image,
+    fail,
+    fail_apply,
+    quarantine_exhausted,
 )
 from backend.queue.postponing import (
     WaitingRows,
@@ -41,11 +49,6 @@ from backend.queue.requesting import (
     wake_awaited,
 )
 from backend.queue.settlements import (
-    EXHAUSTED,
-    await_image,
-    fail,
-    fail_apply,
-    quarantine_exhausted,
     send_back,
     settle_embedded,
     settle_indexed,

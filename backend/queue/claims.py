@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, Select, and_, select, update
 from sqlalchemy.orm import Session
 
 from backend.database import clock
@@ -45,16 +45,23 @@ def claim(
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    taken: dict[str, Any] = {"claim": Entry.claim + 1, "due_at": now + lease}
+    changes: dict[str, Any] = {"claim": Entry.claim + 1, "due_at": now + lease}
     if stage is Stage.EMBED:
         due = due.where(Entry.failures > 0 if failed_before else Entry.failures == 0)
-        taken["failures"] = Entry.failures + 1
+        changes["failures"] = Entry.failures + 1
+    return _take(session, generation_id, due, changes)
+
+
+def _take(
+    session: Session, generation_id: int, due: Select[int], changes: dict[str, Any]
+) -> list[Claimed]:
+    """Change the entries of these products, and return them as they are then, in id order."""
     # A CTE runs once; a plain IN may run again for each row, and lock others each time.
-    taken_ids = select(due.cte("due").c.product_id)
+    ids = select(due.cte("due").c.product_id)
     rows = session.execute(
         update(Entry)
-        .where(Entry.generation_id == generation_id, Entry.product_id.in_(taken_ids))
-        .values(taken)
+        .where(Entry.generation_id == generation_id, Entry.product_id.in_(ids))
+        .values(changes)
         .returning(
             *(Entry.product_id, Entry.claim, Entry.wanted, Entry.failures),
             *(Entry.embedded_digest, Entry.more_digests, Entry.more_points),

@@ -45,6 +45,14 @@ IS_OUR_CLAIM: Final = Entry.claim == bindparam("b_claim")
 NOT_AWAITED: Final = {"image_awaited_since": null(), "image_retry_at": null()}
 """The changes that end the wait for an image."""
 
+SAME_IMAGE: Final = Entry.failures > 0
+"""Whether the image is still that of our claim: the claim raised the failures, and only a request
+with another image, or a removal, resets them."""
+
+IMAGE_ERRORS: Final = bindparam("b_image_errors", type_=Entry.image_errors.type)
+RETRY_AT: Final = bindparam("b_retry_at", type_=Entry.image_retry_at.type)
+"""Parameters of a row: why single images have no point, and when to look for one again."""
+
 NEW_ENTRY: Final = [
     *("generation_id", "product_id", "wanted", "embedded", "indexed", "claim"),
     *("failures", "priority", "requested_at", "due_at"),
@@ -87,6 +95,9 @@ class FurtherImages:
 
     digests: Sequence[str] = ()  # of the points beyond the first
     errors: Mapping[str, str] = field(default_factory=dict)  # address of an image -> reason
+
+
+NO_FURTHER: Final = FurtherImages()
 
 
 def waits_for(stage: Stage) -> ColumnElement[bool]:

@@ -19,6 +19,7 @@ from backend.database import clock
 from backend.queue.entries import (
     IS_OUR_CLAIM,
     REINDEX,
+    SAME_IMAGE,
     Claimed,
     Entry,
     Stage,
@@ -54,13 +55,14 @@ def postpone(
     meanwhile, or removed the product, the row is due at once. Returns how many rows changed.
     """
     now = clock.now(session)
-    is_same = Entry.failures > 0  # as in `settlements`: the claim raised them
     changed = 0
     for (reason, wait), same in _by_reason(rows).items():
         values = {
-            "failures": case((is_same, 0 if forget else Entry.failures - 1), else_=Entry.failures),
-            "last_error": case((is_same, reason), else_=Entry.last_error),
-            "due_at": case((is_same, now + wait), else_=now),
+            "failures": case(
+                (SAME_IMAGE, 0 if forget else Entry.failures - 1), else_=Entry.failures
+            ),
+            "last_error": case((SAME_IMAGE, reason), else_=Entry.last_error),
+            "due_at": case((SAME_IMAGE, now + wait), else_=now),
         }
         changed += update_claimed(session, generation_id, same, values)
     return changed

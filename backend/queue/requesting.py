@@ -43,9 +43,7 @@ def request(
     if not product_ids:
         return
     now = now or clock.now(session)
-    changes = changes_to_reapply(now)
-    if image:
-        changes = _changes_to_embed(now)
+    changes = _changes_to_embed(now) if image else changes_to_reapply(now)
     upsert_entries(session, product_ids, changes, priority=priority, now=now)
 
 

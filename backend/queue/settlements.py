@@ -1,4 +1,4 @@
-"""Record the outcome of claimed rows: embedded, indexed, sent back, failed, quarantined."""
+"""Record that claimed work is done: embedded, indexed, or sent back."""
 
 from __future__ import annotations
 
@@ -6,27 +6,21 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, and_, bindparam, case, func, literal, null, select, update
+from sqlalchemy import BindParameter, bindparam, case, func, null, select
 from sqlalchemy.orm import Session
 
 from backend.database import clock
-from backend.database.models import Product
 from backend.queue import requesting
 from backend.queue.entries import (
+    IMAGE_ERRORS,
     IS_OUR_CLAIM,
-    NOT_AWAITED,
+    NO_FURTHER,
+    RETRY_AT,
     Claimed,
     Entry,
     FurtherImages,
-    Stage,
-    update_and_count,
     update_claimed,
-    waits_for,
 )
-
-EXHAUSTED: Final = "decoder-died: the process died or gave up each time it embedded this image"
-
-NO_FURTHER: Final = FurtherImages()
 
 FURTHER_MAY_BE: Final = case(
     (func.coalesce(Entry.more_points, 0) >= bindparam("b_more_points"), Entry.more_points),
@@ -34,13 +28,6 @@ FURTHER_MAY_BE: Final = case(
 )
 """How many points beyond the first the index may hold once so many are written. The number is in
 SQL before the first of them is in the index, so that a removal finds them whoever dies between."""
-
-MOMENT: Final = Entry.due_at.type
-IMAGE_ERRORS: Final = bindparam("b_image_errors", type_=Entry.image_errors.type)
-
-SAME_IMAGE: Final = Entry.failures > 0
-"""Whether the image is still that of our claim: the claim raised the failures, and only a request
-with another image, or a removal, resets them."""
 
 
 def still_ours(session: Session, generation_id: int, rows: Sequence[Claimed]) -> set[Claimed]:
@@ -77,34 +64,34 @@ def settle_embedded(
     if not embedded:
         return 0
     now = now or clock.now(session)
-    images = further or {}
-    claimed: BindParameter[int] = bindparam("b_wanted")
-    return update_claimed(
-        session,
-        generation_id,
-        [row for row, _ in embedded],
+    images, awaited = further or {}, awaited or {}
+    parameters = [
         {
-            "embedded": case((Entry.embedded > claimed, Entry.embedded), else_=claimed),
-            "embedded_digest": bindparam("b_digest"),
-            "more_digests": bindparam("b_more_digests", type_=Entry.more_digests.type),
-            "more_points": FURTHER_MAY_BE,
-            "image_errors": bindparam("b_image_errors", type_=Entry.image_errors.type),
-            "failures": 0,
-            "last_error": null(),
-            "due_at": now,
-            "image_awaited_since": bindparam("b_since", type_=MOMENT),
-            "image_retry_at": bindparam("b_retry_at", type_=MOMENT),
-        },
-        extra=[
-            {
-                "b_digest": digest,
-                **_further(images.get(row, NO_FURTHER)),
-                "b_retry_at": (look_again := awaited.get(row) if awaited else None),
-                "b_since": look_again and (row.image_awaited_since or now),
-            }
-            for row, digest in embedded
-        ],
-    )
+            "b_digest": digest,
+            **_further(images.get(row, NO_FURTHER)),
+            **_awaiting(row, awaited.get(row), now),
+        }
+        for row, digest in embedded
+    ]
+    rows = [row for row, _ in embedded]
+    return update_claimed(session, generation_id, rows, _embedded(now), extra=parameters)
+
+
+def _embedded(now: datetime) -> dict[str, Any]:
+    """Return the changes of a row that is embedded, with the parameters of `settle_embedded`."""
+    claimed: BindParameter[int] = bindparam("b_wanted")
+    return {
+        "embedded": case((Entry.embedded > claimed, Entry.embedded), else_=claimed),
+        "embedded_digest": bindparam("b_digest"),
+        "more_digests": bindparam("b_more_digests", type_=Entry.more_digests.type),
+        "more_points": FURTHER_MAY_BE,
+        "image_errors": IMAGE_ERRORS,
+        "failures": 0,
+        "last_error": null(),
+        "due_at": now,
+        "image_awaited_since": bindparam("b_since", type_=Entry.image_awaited_since.type),
+        "image_retry_at": RETRY_AT,
+    }
 
 
 def _further(images: FurtherImages) -> dict[str, Any]:
@@ -113,6 +100,12 @@ def _further(images: FurtherImages) -> dict[str, Any]:
         "b_more_points": len(images.digests),
         "b_image_errors": dict(images.errors) or None,
     }
+
+
+def _awaiting(row: Claimed, look_again: datetime | None, now: datetime) -> dict[str, Any]:
+    """Return since when an image of the row is awaited; a row without one waits for none."""
+    since = (row.image_awaited_since or now) if look_again else None
+    return {"b_retry_at": look_again, "b_since": since}
 
 
 def settle_indexed(
@@ -187,143 +180,3 @@ def send_back(
         "due_at": now or clock.now(session),
     }
     return update_claimed(session, generation_id, rows, values)
-
-
-def fail(
-    session: Session,
-    generation_id: int,
-    failed: Sequence[tuple[Claimed, str]],
-    *,
-    retry_at: datetime | None = None,
-    further: Mapping[Claimed, FurtherImages] | None = None,
-    now: datetime | None = None,
-) -> int:
-    """Record why rows failed in the embed stage: until `retry_at`, or permanently.
-
-    `further` holds the errors of their single images.
-    A product whose new image failed permanently is listed in the quarantine; if it has an older
-    vector, it is indexed with that. If the shop has sent another image meanwhile, or removed the
-    product, the error is dropped and the row is due at once.
-    """
-    if not failed:
-        return 0
-    now = now or clock.now(session)
-    if retry_at is not None:
-        outcome: dict[str, Any] = {"due_at": retry_at, "last_error": bindparam("b_error")}
-    else:
-        outcome = _quarantined(bindparam("b_error"), now) | {"image_errors": IMAGE_ERRORS}
-    parameters = [{"b_error": reason, **_errors_of(row, further)} for row, reason in failed]
-    rows = [row for row, _ in failed]
-    return _settle_failed(session, generation_id, rows, outcome, parameters, now)
-
-
-def await_image(
-    session: Session,
-    generation_id: int,
-    awaited: Sequence[tuple[Claimed, str, datetime]],
-    *,
-    further: Mapping[Claimed, FurtherImages] | None = None,
-    now: datetime | None = None,
-) -> int:
-    """Record that images are not there yet, as (row, reason, when to look again).
-
-    Until then the row is at rest like one in quarantine, with its last good vector if it has one;
-    `wake_awaited` requests it again. The product counts as pending.
-    """
-    if not awaited:
-        return 0
-    now = now or clock.now(session)
-    outcome = _quarantined(bindparam("b_error"), now) | {
-        "image_errors": IMAGE_ERRORS,
-        "image_awaited_since": func.coalesce(Entry.image_awaited_since, now),
-        "image_retry_at": bindparam("b_retry_at", type_=MOMENT),
-    }
-    parameters = [
-        {"b_error": reason, "b_retry_at": retry_at, **_errors_of(row, further)}
-        for row, reason, retry_at in awaited
-    ]
-    rows = [row for row, _, _ in awaited]
-    return _settle_failed(session, generation_id, rows, outcome, parameters, now)
-
-
-def _errors_of(
-    row: Claimed, further: Mapping[Claimed, FurtherImages] | None
-) -> dict[str, dict[str, str] | None]:
-    return {"b_image_errors": dict((further or {}).get(row, NO_FURTHER).errors) or None}
-
-
-def _settle_failed(
-    session: Session,
-    generation_id: int,
-    rows: Sequence[Claimed],
-    outcome: dict[str, Any],
-    parameters: Sequence[dict[str, Any]],
-    now: datetime,
-) -> int:
-    """Record an outcome, unless the shop has sent another image: then the row is due at once."""
-    values = {
-        key: case((SAME_IMAGE, value), else_=getattr(Entry, key)) for key, value in outcome.items()
-    }
-    values["due_at"] = case((SAME_IMAGE, outcome["due_at"]), else_=now)
-    return update_claimed(session, generation_id, rows, values, extra=parameters)
-
-
-def fail_apply(
-    session: Session,
-    generation_id: int,
-    failed: Sequence[tuple[Claimed, str]],
-    *,
-    retry_at: datetime | None = None,
-    now: datetime | None = None,
-) -> int:
-    """Record why rows could not be written to the index: until `retry_at`, or permanently."""
-    rows = [row for row, _ in failed]
-    if retry_at is not None:
-        return update_claimed(session, generation_id, rows, {"due_at": retry_at})
-    newer = Entry.wanted > bindparam("b_wanted")
-    return update_claimed(
-        session,
-        generation_id,
-        rows,
-        {
-            "due_at": case((newer, now or clock.now(session)), else_=null()),
-            "last_error": case((newer, Entry.last_error), else_=bindparam("b_error")),
-        },
-        extra=[{"b_error": reason} for _, reason in failed],
-    )
-
-
-def quarantine_exhausted(
-    session: Session, generation_id: int, *, max_failures: int, now: datetime | None = None
-) -> int:
-    """Quarantine rows that have used all attempts in processes that died; return how many.
-
-    Rows of products with several images stay: which of the images it was has to be found out.
-    """
-    now = now or clock.now(session)
-    several = select(Product.id).where(
-        Product.id == Entry.product_id, Product.more_images.is_not(None)
-    )
-    exhausted = and_(
-        Entry.generation_id == generation_id,
-        Entry.due_at <= now,
-        waits_for(Stage.EMBED),
-        Entry.failures >= max_failures,
-        ~several.exists(),
-    )
-    values = _quarantined(literal(EXHAUSTED), now)
-    return update_and_count(session, update(Entry).where(exhausted).values(values))
-
-
-def _quarantined(reason: Any, now: datetime) -> dict[str, Any]:
-    """Return the changes that quarantine a row, with its last good vector if it has one.
-
-    The apply stage comes next where there is a vector to write or a point to delete.
-    """
-    to_apply = Entry.embedded_digest.is_not(None) | Entry.indexed_claim.is_not(None)
-    return {
-        "last_error": reason,
-        "embedded": case((to_apply, Entry.wanted), else_=Entry.embedded),
-        "due_at": case((to_apply, now), else_=null()),
-        **NOT_AWAITED,
-    }

@@ -1,4 +1,4 @@
-"""Lists for a shopper, a visit, or examples; for those of whom nothing is known, what is popular.
+"""From a history to a list: for a shopper, a visit, or examples.
 
 The list is shared by the shopper's tastes. Within a taste, a product's score is LOOK times the
 square of its similarity to the taste, plus how strongly it goes with the examples in it, weighted.
@@ -8,14 +8,10 @@ What is nearer to a disliked example than to the taste is left out.
 from __future__ import annotations
 
 import random
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from enum import StrEnum
 from functools import cache, partial
-from itertools import chain
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import Select, Table, bindparam, select
 
@@ -23,18 +19,16 @@ from backend.catalogue import image_vectors
 from backend.database.models import Generation, ImageVector, IndexEntry, Product, utcnow
 from backend.database.reader import Reader
 from backend.events.decay import day_of
-from backend.filters import Where
 from backend.recommendations import pairs, popularity, tastes
 from backend.recommendations.history import Example, History
 from backend.recommendations.listed_products import Because, ListedProduct, Reason
+from backend.recommendations.lists import List, Strategy, Wanted
 from backend.recommendations.pairs import PairRows
-from backend.recommendations.popularity import Popular
+from backend.recommendations.popular_and_new import popular_and_new
 from backend.recommendations.ranking import PlacedProducts, RankedProduct, RankedTaste, rank
 from backend.recommendations.tastes import Taste
 from backend.search.nearest_products import nearest_products
 from backend.vectors import Searchable, Vector
-
-Row = TypeVar("Row")
 
 _PRODUCTS: Final = cast("Table", Product.__table__).c
 _ENTRIES: Final = cast("Table", IndexEntry.__table__).c
@@ -45,83 +39,8 @@ MOST_DISLIKES: Final = 5
 PARTNERS: Final = 50
 """Pairs of each example that are read: the weaker ones change no list."""
 
-SPARE: Final = 3
-"""Candidates of each taste, as a multiple of the list's length: filters and shares leave some."""
-
-MOST_CANDIDATES: Final = 1_000
-"""Candidates of each taste at most, however many a list asks for."""
-
-MOST_POPULAR: Final = 2_000
-"""Popular products, and new ones, that are looked at to fill a list."""
-
 CLUSTER_COSINE: Final = 0.6
 """Least cosine of the means of two groups of examples that become one taste."""
-
-
-class Strategy(StrEnum):
-    """How examples become queries."""
-
-    CLUSTERS = "clusters"  # one for each taste
-    AVERAGE = "average"  # one for the mean of all examples
-    BEST_SCORE = "best-score"  # one for each of the heaviest examples
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What a list is asked for. `explore` is the share of places for products nobody knows yet.
-
-    `spare` is how many candidates each taste has, as a multiple of `limit`. `vectors` are those of
-    examples without an indexed one: pending products, and images, whose ids are below 0.
-    """
-
-    history: History
-    limit: int = 10
-    spare: int = SPARE
-    strategy: Strategy = Strategy.CLUSTERS
-    where: Where = field(default_factory=dict)
-    exclude: frozenset[int] = frozenset()
-    explore: float = 0.0
-    seed: str = ""  # the same seed on the same day explores the same products
-    now: datetime | None = None  # None: as this host says
-    vectors: Mapping[int, Vector] = field(default_factory=dict)
-
-    @property
-    def candidates(self) -> int:
-        """How many candidates each taste has."""
-        return min(self.spare * self.limit, max(MOST_CANDIDATES, SPARE * self.limit))
-
-
-@dataclass(frozen=True, kw_only=True)
-class List:
-    """Candidates in the order of the list, more than it has places, and the tastes behind them.
-
-    `rest` is called for those that follow `chosen`, if they are needed. `skus` are those of the
-    examples, as far as they have been read.
-    """
-
-    chosen: Sequence[ListedProduct]
-    tastes: Sequence[tuple[float, Sequence[int]]]  # share, and the examples' product ids
-    rest: Callable[[], Iterable[ListedProduct]] = tuple
-    skus: Mapping[int, str] = field(default_factory=dict)
-
-    @property
-    def product_ids(self) -> list[int]:
-        """The candidates that `chosen` holds."""
-        if isinstance(self.chosen, PlacedProducts):
-            return self.chosen.product_ids
-        return [it.product_id for it in self.chosen]
-
-    def candidates(self) -> Iterator[ListedProduct]:
-        """Yield each candidate once, and read the rest only when all others have been yielded."""
-        taken: set[int] = set()
-        for it in chain(self.chosen, _when_needed(self.rest)):
-            if it.product_id not in taken:
-                taken.add(it.product_id)
-                yield it
-
-
-def _when_needed(read: Callable[[], Iterable[ListedProduct]]) -> Iterator[ListedProduct]:
-    yield from read()
 
 
 class Recommender:
@@ -148,7 +67,7 @@ class Recommender:
         disliked = [
             vectors[it.product_id] for it in wanted.history.dislikes if it.product_id in vectors
         ]
-        excluded = sorted(_excluded(wanted))
+        excluded = sorted(wanted.excluded)
         partners = partners.without(excluded)
         nearest = partial(self._nearest, generation, wanted=wanted, excluded=excluded)
         ranked = [
@@ -162,7 +81,7 @@ class Recommender:
         total = sum(taste.weight for taste in found)
         return List(
             chosen=PlacedProducts(places, _partners_of(unseen, partners)),
-            rest=lambda: _popular_and_new(reader, wanted, now=now),
+            rest=lambda: popular_and_new(reader, wanted, now=now),
             tastes=[
                 (taste.weight / total, [seen[at].product_id for at in taste.members])
                 for taste in found
@@ -300,43 +219,3 @@ def _partners_of(examples: Sequence[Example], partners: PairRows) -> list[Listed
         for product, other, times in zip(*(it.tolist() for it in rows), strict=True)
     ]
     return sorted(found, key=lambda it: -it.score)
-
-
-def _popular_and_new(reader: Reader, wanted: Wanted, *, now: datetime) -> Iterator[ListedProduct]:
-    """Yield popular products, then new ones; neither needs a vector or a history.
-
-    Some come twice: `List.candidates` yields each once.
-    """
-    excluded = _excluded(wanted)
-    few = 100 + SPARE * wanted.limit + len(excluded)
-    most_liked = partial(popularity.most_liked, reader, now=now)
-    newest = partial(popularity.newest, reader, now=now)
-    for it in _in_two_rounds(lambda many: _by_category(most_liked(limit=many)), few):
-        if it.product_id not in excluded:
-            yield ListedProduct(it.product_id, it.score, Reason.POPULAR)
-    for product, _ in _in_two_rounds(lambda many: newest(limit=many), few):
-        if product not in excluded:
-            yield ListedProduct(product, 0.0, Reason.NEW)
-
-
-def _in_two_rounds(read: Callable[[int], Sequence[Row]], few: int) -> Iterator[Row]:
-    """Yield a few rows, and MOST_POPULAR if these were not enough: a filter may pass hardly any."""
-    first = read(few)
-    yield from first
-    if few <= len(first) < MOST_POPULAR:
-        yield from read(MOST_POPULAR)
-
-
-def _excluded(wanted: Wanted) -> frozenset[int]:
-    examples = (it.product_id for it in wanted.history.examples)
-    return wanted.exclude.union(it for it in examples if it > 0)
-
-
-def _by_category(popular: Sequence[Popular]) -> list[Popular]:
-    """Return popular products in turns of their article types: the best of each type come first."""
-    turns: dict[str | None, int] = defaultdict(int)
-    ordered = []
-    for place, one in enumerate(popular):
-        ordered.append((turns[one.article_type], place, one))
-        turns[one.article_type] += 1
-    return [one for _, _, one in sorted(ordered)]

@@ -88,20 +88,17 @@ def weigh(
     found = blocks or (Block(WHOLE, 0, len(vector)),)
     if colour is not None and (len(found) < 2 or COLOUR not in {block.name for block in found}):
         raise NoColour(_reason(known=blocks is not None))
-    own = {}
-    for it in found:
-        part = vector[it.start : it.stop]
-        own[it.name] = float(np.sqrt(part.dot(part)))  # as `np.linalg.norm`, which takes longer
+    own = _lengths(vector, found)
     fixed = lengths or own
     weights = _shares({name: own[name] * fixed[name] for name in own})
     if colour is not None:
         weights = _with_colour(weights, LARGEST_WEIGHT * colour)
-    if not parts and colour is None and lengths is None:
-        return WeightedQuery(asked=vector, factor=1.0, weights=weights, parts={})
+    is_weighed = colour is not None or lengths is not None
     own_parts = {
-        it.name: (it, vector[it.start : it.stop] / max(own[it.name], TINY)) for it in found
+        it.name: (it, vector[it.start : it.stop] / max(own[it.name], TINY))
+        for it in (found if parts or is_weighed else ())
     }
-    if colour is None and lengths is None:
+    if not is_weighed:
         return WeightedQuery(asked=vector, factor=1.0, weights=weights, parts=own_parts)
     asked = np.zeros(len(vector), np.float32)
     for name, (block, part) in own_parts.items():
@@ -109,6 +106,14 @@ def weigh(
     return WeightedQuery(
         asked=asked, factor=float(np.linalg.norm(asked)), weights=weights, parts=own_parts
     )
+
+
+def _lengths(vector: Vector, blocks: Sequence[Block]) -> dict[str, float]:
+    found = {}
+    for it in blocks:
+        part = vector[it.start : it.stop]
+        found[it.name] = float(np.sqrt(part.dot(part)))  # as `np.linalg.norm`, which takes longer
+    return found
 
 
 def _shares(amounts: Mapping[str, float]) -> dict[str, float]:

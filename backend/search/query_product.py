@@ -114,21 +114,12 @@ def read_product(
         raise NoGeneration
     row = rows[0] if not exclude else next((it for it in rows if it.sku == wanted), None)
     if row is None or row.product_id is None or row.is_removed:
-        raise UnknownProduct(f"no product has the sku {sku!r}")
+        raise _unknown(sku)
     state, reason, name = _about(row, which, image, sku=wanted)
     if row.vector is None:
         raise _not_searchable(wanted, name, state, reason)
     others = [it.product_id for it in rows if it.product_id != row.product_id] if exclude else []
-    return QueryProduct(
-        generation=active.of(row),
-        product_id=row.product_id,
-        state=state,
-        digest=row.digest,
-        vector=row.vector,
-        exclude=[row.product_id, *others],
-        rules_version=row.rules_version,
-        row=row if whole else None,
-    )
+    return _with_vector(row, active.of(row), state, others, whole=whole)
 
 
 def read_again(
@@ -156,7 +147,7 @@ def read_again(
         raise _expired(position)
     row = next((it for it in rows if it.sku == parameters["sku"]), None)
     if row is None or row.product_id is None or row.is_removed:
-        raise UnknownProduct(f"no product has the sku {sku!r}")
+        raise _unknown(sku)
     if digest is not None and row.vector is None:
         raise CursorExpired("the image that this list was found by is gone: ask for its first page")
     others = [it.product_id for it in rows if it.product_id != row.product_id]
@@ -212,21 +203,32 @@ def _asked(
     sku: str, row: Any, generation: Generation, others: Sequence[int], *, whole: bool
 ) -> QueryProduct | LookalikeError:
     if row is None or row.is_removed:
-        return UnknownProduct(f"no product has the sku {sku!r}")
+        return _unknown(sku)
     state, reason, name = _about(row, Which.LAST_GOOD, None, sku=sku)
     if row.vector is None:
         return _not_searchable(sku, name, state, reason)
-    exclude = [row.product_id, *(id_ for id_ in others if id_ != row.product_id)]
+    others = [id_ for id_ in others if id_ != row.product_id]
+    return _with_vector(row, generation, state, others, whole=whole)
+
+
+def _with_vector(
+    row: Any, generation: Generation, state: State, others: Sequence[int], *, whole: bool
+) -> QueryProduct:
+    """Return the product of a row that holds its digest and vector; `others` are excluded too."""
     return QueryProduct(
         generation=generation,
         product_id=row.product_id,
         state=state,
         digest=row.digest,
         vector=row.vector,
-        exclude=exclude,
+        exclude=[row.product_id, *others],
         rules_version=row.rules_version,
         row=row if whole else None,
     )
+
+
+def _unknown(sku: str) -> UnknownProduct:
+    return UnknownProduct(f"no product has the sku {sku!r}")
 
 
 def _not_searchable(sku: str, name: str, state: State, reason: str | None) -> NotSearchable:

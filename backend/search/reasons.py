@@ -57,16 +57,9 @@ def explain_list(
     they are empty.
     """
     where, looking = answer.search.where, _Looking(connection, index, answer, query, about, known)
-    unwanted, is_full = set(answer.search.exclude), len(answer.items) == query.limit
-    own = set() if about is None else {about.product_id}
-    if walked is not None:
-        hits = [id_ for id_ in walked if id_ not in own]
-    elif nearest is not None and is_full and unwanted <= own:
-        hits = list(nearest)
-    else:
-        hits = looking.nearest(LOOKED_AT + len(unwanted), {})
-    others = [id_ for id_ in hits if id_ not in unwanted][:LOOKED_AT]
-    nearer = looking.as_far_as_items(others) if is_full else others
+    hits = looking.nearest_of_all(nearest, walked)
+    others = [id_ for id_ in hits if id_ not in looking.unwanted][:LOOKED_AT]
+    nearer = looking.as_far_as_items(others) if looking.is_full else others
     left_out = set(nearer) - looking.items.keys() if where else set()
     ranked = looking.as_far_as_items(hits)
     looking.read({*ranked, *left_out}, columns_of(where).union(CATEGORIES))
@@ -133,9 +126,25 @@ class _Looking:
         self._search: Search = answer.search
         self._chosen_by = query.chosen_by
         self._about = about
+        self.unwanted = set(answer.search.exclude)
+        self.is_full = len(answer.items) == query.limit
         self.items = {item.product.id: item for item in answer.items}
         products = {id_: item.product for id_, item in self.items.items()}
         self.rows: dict[int, Any] = {**known, **products}
+
+    def nearest_of_all(
+        self, nearest: Collection[int] | None, walked: Collection[int] | None
+    ) -> list[int]:
+        """Return the nearest products of all, searched only where the list's search cannot tell.
+
+        `nearest` and `walked` are as `explain_list` takes them.
+        """
+        own = set() if self._about is None else {self._about.product_id}
+        if walked is not None:
+            return [id_ for id_ in walked if id_ not in own]
+        if nearest is not None and self.is_full and self.unwanted <= own:
+            return list(nearest)
+        return self.nearest(LOOKED_AT + len(self.unwanted), {})
 
     def nearest(self, limit: int, where: Where) -> list[int]:
         """Return the ids of the nearest products under a filter.

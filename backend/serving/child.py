@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from backend.serving.gateway import Gateway
 from backend.serving.limits import HttpLimits, raise_descriptor_limit
 from backend.serving.server import Server
+from backend.serving.special_paths import SpecialPaths
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -29,11 +30,7 @@ def run(
     threads: int,
     max_requests: int,
     max_body: int,
-    direct: Mapping[str, bytes],
-    apart: Collection[str] = (),
-    turns: Collection[str] = (),
-    in_loop: bool = False,
-    uploads: Mapping[str, int],
+    paths: SpecialPaths,
     listener: socket.socket,
     master: socket.socket,
     on_stop: Callable[[], None],
@@ -41,27 +38,14 @@ def run(
 ) -> None:
     """Serve until SIGTERM or the master's end. `on_stop` is called at the signal, in the loop.
 
-    A body may have `max_body` bytes. GET requests of the paths in `direct` are answered with that
-    JSON, without a thread; those in `apart` never wait behind other requests, and those whose paths
-    end with one of `turns` take turns; with `in_loop`, the event loop answers short ones. A body
-    for a path in `uploads` may have so many bytes, and is read to the disk. With `shares_listener`,
-    other processes accept connections of it, too.
+    A body may have `max_body` bytes, if it is no upload. With `shares_listener`, other processes
+    accept connections of it, too.
     """
     leave_out_of_collections()
     limits = HttpLimits(body=max_body, buffered=BODIES_AT_ONCE * max_body)
     limits = replace(limits, connections=raise_descriptor_limit(limits))
-    gateway = Gateway(
-        app,
-        threads=threads,
-        limits=limits,
-        direct=direct,
-        apart=apart,
-        turns=turns,
-        in_loop=in_loop,
-        uploads=uploads,
-    )
     Server(
-        gateway,
+        Gateway(app, threads=threads, limits=limits, paths=paths),
         limits=limits,
         master=master,
         max_requests=max_requests,

@@ -1,18 +1,14 @@
 """One request: its body is read in the event loop, then the WSGI app runs in one of the threads.
 
-At most `waiting` requests wait for a thread; more are answered 503. Paths in `direct` need none,
-and GET requests of those in `apart` have threads of their own. GET requests whose paths end with
-one of `turns` take turns (`request_threads`); with `in_loop`, short ones of these need no thread
-either (`short_reads`). Bodies of `uploads` are longer.
+At most `waiting` requests wait for a thread; more are answered 503. Which requests need none, or
+another one, `special_paths` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -26,6 +22,7 @@ from backend.serving.limits import HttpLimits
 from backend.serving.refusals import encode_headers, id_of, refuse
 from backend.serving.request_threads import RequestThreads
 from backend.serving.short_reads import ShortReads
+from backend.serving.special_paths import SpecialPaths
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -58,21 +55,14 @@ class Gateway:
         *,
         threads: int,
         limits: HttpLimits,
-        direct: Mapping[str, bytes],
-        apart: Collection[str] = (),
-        turns: Collection[str] = (),
-        in_loop: bool = False,
-        uploads: Mapping[str, int] = MappingProxyType({}),
+        paths: SpecialPaths,
     ) -> None:
-        self._uploads = uploads
-        self._apart = frozenset(apart)
-        self._turns = tuple(turns)
+        self._paths = paths
         self._limits = limits
-        self._direct = direct
         self._bodies = Bodies(limits)
         run = partial(run_app, app)
         self._reads = ShortReads(
-            run, threads, waiting=limits.waiting, ends=self._turns, in_loop=in_loop
+            run, threads, waiting=limits.waiting, ends=paths.turns, in_loop=paths.in_loop
         )
         self._threads = self._reads.threads
         self._apart_threads = RequestThreads(
@@ -109,7 +99,7 @@ class Gateway:
         self._bodies.stop()
 
     def _answer_directly(self, scope: HTTPScope) -> HttpAnswer | None:
-        found = self._direct.get(scope["path"])
+        found = self._paths.direct.get(scope["path"])
         if found is None or scope["query_string"] or scope["method"] not in ("GET", "HEAD"):
             return None
         headers = {
@@ -138,7 +128,7 @@ class Gateway:
 
     def _upload_limit(self, path: str) -> int | None:
         """Return how many bytes an upload to a path may have, also below a proxy's prefix."""
-        return next((most for it, most in self._uploads.items() if path.endswith(it)), None)
+        return next((most for it, most in self._paths.uploads.items() if path.endswith(it)), None)
 
     async def _answer_body(
         self, scope: HTTPScope, body: Body, announced: int | None, limit: int
@@ -156,9 +146,9 @@ class Gateway:
         if environ["REQUEST_METHOD"] != "GET":
             return await self._threads.run(environ)
         path = environ["PATH_INFO"]
-        if path in self._apart:
+        if path in self._paths.apart:
             return await self._apart_threads.run(environ)
-        if path.endswith(self._turns):
+        if path.endswith(self._paths.turns):
             return await self._reads.run(environ)
         return await self._threads.run(environ)
 

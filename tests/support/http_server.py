@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from backend.serving.gateway import Gateway
 from backend.serving.limits import HttpLimits
 from backend.serving.server import Server
+from backend.serving.special_paths import SpecialPaths
 from support.servers import wait_for
 
 if TYPE_CHECKING:
@@ -30,14 +31,10 @@ class HttpServer:
     """A server on a port of its own."""
 
     def __init__(self, app: WSGIApplication, *, threads: int, limits: HttpLimits) -> None:
-        self.gateway = Gateway(
-            app,
-            threads=threads,
-            limits=limits,
-            direct={"/livez": ALIVE},
-            apart=["/readyz"],
-            uploads=UPLOADS,
+        paths = SpecialPaths(
+            direct={"/livez": ALIVE}, apart=frozenset({"/readyz"}), uploads=UPLOADS
         )
+        self.gateway = Gateway(app, threads=threads, limits=limits, paths=paths)
         self.master, self._theirs = socket.socketpair()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]

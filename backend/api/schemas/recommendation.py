@@ -32,7 +32,7 @@ from backend.catalogue.drafts import Sku
 from backend.events.answers import ListName
 from backend.images.box import Box
 from backend.recommendations.listed_products import Reason
-from backend.recommendations.recommend import Strategy
+from backend.recommendations.lists import Strategy
 from backend.search.query import MAX_LIMIT
 
 MOST_EXAMPLES = 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -177,11 +177,7 @@ def read_query(
     limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
-    min_score = reader.number("min_score", least=-1, most=1) if scored else None
-    min_match = reader.number("min_match", least=0, most=1) if scored else None
-    text = _text(reader) if scored else None
-    text_weight = reader.number("text_weight", least=0, most=1) if scored else None
-    colour = _colour(reader) if scored else None
+    scores = _scores(reader) if scored else {}
     explain = reader.flag("explain")
     box = read_box(reader) if with_image else None
     shaping = read_shaping(reader, fields, compared=compared)
@@ -192,17 +188,25 @@ def read_query(
         where=where,
         schema=fields,
         exclude=exclude,
-        min_score=min_score,
-        min_match=min_match,
         shows_images=shows_images(wanted),
-        text=text,
-        text_weight=0.5 if text_weight is None else text_weight,
-        colour=colour,
         explain=explain,
         shaping=shaping,
         box=box,
+        **scores,
     )
     return with_placement(query, place(placement) if place else placement, given), wanted
+
+
+def _scores(reader: QueryReader) -> dict[str, Any]:
+    """Read what only a list with scores has, as members of `Query`."""
+    found = {
+        "min_score": reader.number("min_score", least=-1, most=1),
+        "min_match": reader.number("min_match", least=0, most=1),
+        "text": _text(reader),
+        "text_weight": reader.number("text_weight", least=0, most=1),
+        "colour": _colour(reader),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _text(reader: QueryReader) -> str | None:

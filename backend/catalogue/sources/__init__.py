@@ -1,8 +1,8 @@
 """Sources of products: each reads one kind of feed, and yields rows and rejects.
 
 `open_source(path)` chooses one. A source never raises for a bad row; it yields a reject with the
-reason. Read `feed` (what a source yields), `table` (any CSV), `styles_csv`, then `csv_records` and
-`files`.
+reason. Read `feed` (what a source yields), `table` (any form of one), `csv_table`, `styles_csv`,
+then `csv_records` and `files`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backend.catalogue.sources.archive import Archive
+from backend.catalogue.sources.csv_table import CsvTable
 from backend.catalogue.sources.deepfashion import DeepFashion, is_benchmark
 from backend.catalogue.sources.fashion_mnist import FashionMnist, find_folder
 from backend.catalogue.sources.feed import Source
@@ -138,4 +139,4 @@ def _kind(head: bytes) -> type[Table]:
         )
     if re.match(rb"\[\s*(?:[{\]]|$)|\{", text) and is_document(text.decode("utf-8", "replace")):
         return JsonDocument
-    return JsonLines if text.startswith((b"{", b"\x1e")) else Table
+    return JsonLines if text.startswith((b"{", b"\x1e")) else CsvTable

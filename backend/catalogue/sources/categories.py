@@ -37,9 +37,11 @@ def category_fields(preset: Preset, fields: dict[str, Any]) -> dict[str, Any]:
     Of several paths in one cell the deepest is taken.
     """
     text = fields.get("article_type")
-    if isinstance(text, str) and text.lower() in _KINDS and preset.is_any_shops:
+    if not isinstance(text, str):
+        return fields
+    if preset.is_any_shops and text.lower() in _KINDS:
         return {**fields, "article_type": None}
-    if not isinstance(text, str) or not _DIVIDER.search(text):
+    if not _is_divided(text):
         return fields
     names = _names(preset.name, preset.paths_end, text)
     if not names:
@@ -50,6 +52,11 @@ def category_fields(preset: Preset, fields: dict[str, Any]) -> dict[str, Any]:
     }
     given = {name: value for name, value in above.items() if value and not fields.get(name)}
     return {**fields, **given, "article_type": names[-1]}
+
+
+@lru_cache(maxsize=10_000)
+def _is_divided(text: str) -> bool:
+    return _DIVIDER.search(text) is not None
 
 
 @lru_cache(maxsize=10_000)

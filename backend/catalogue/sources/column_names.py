@@ -82,17 +82,12 @@ def match(
     by_name = {plain(name): position for position, name in reversed(list(enumerate(header)))}
     fields = {name: _position(header, column, found) for name, column in given.items()}
     _find_usual(by_name, fields)
-    further = FURTHER_NAMES if is_any_shops else {}
-    _find_further(by_name, fields, {"sku": further.get("sku", ())})
+    if is_any_shops:
+        _find_further(by_name, fields, {"sku": FURTHER_NAMES["sku"]})
     if "sku" not in fields:
         raise UnreadableCatalogue(_without_sku(header, found, delimiter))
     attributes = _attributes(header, fields)
-    _find_further(by_name, fields, {"in_stock": _STOCK})
-    _find_further(by_name, fields, further)
-    if is_any_shops:
-        _find_price_with_currency(header, fields)
-        _find_further(by_name, fields, PREFIXED_NAMES)
-    has_cents = is_any_shops and _find_cents(header, fields)
+    has_cents = _find_among_attributes(header, by_name, fields, is_any_shops=is_any_shops)
     if "price" in fields:
         fields["price"] = fields.pop("price")  # behind the currency
     for name in numeric:
@@ -104,6 +99,23 @@ def match(
         numeric=frozenset(numeric),
         has_cents=has_cents,
     )
+
+
+def _find_among_attributes(
+    header: Sequence[str],
+    by_name: Mapping[str, int],
+    fields: dict[str, int],
+    *,
+    is_any_shops: bool,
+) -> bool:
+    """Find fields whose columns stay attributes too; return whether the price is in cents."""
+    _find_further(by_name, fields, {"in_stock": _STOCK})
+    if not is_any_shops:
+        return False
+    _find_further(by_name, fields, FURTHER_NAMES)
+    _find_price_with_currency(header, fields)
+    _find_further(by_name, fields, PREFIXED_NAMES)
+    return _find_cents(header, fields)
 
 
 def _attributes(header: Sequence[str], fields: Mapping[str, int]) -> dict[str, int]:

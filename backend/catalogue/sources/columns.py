@@ -54,7 +54,8 @@ class Columns:
 
     def sku(self, values: Sequence[Any]) -> str:
         """Return a record's sku."""
-        return as_text(one_value("sku", values[self.fields["sku"]]))
+        cell = values[self.fields["sku"]]
+        return as_text(cell if isinstance(cell, str) else one_value("sku", cell))
 
     def read(self, values: Sequence[Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return a record's fields, and a warning for each that could not be read and is left out.

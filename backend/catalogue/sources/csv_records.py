@@ -36,13 +36,14 @@ class TableRecord(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-class Places(NamedTuple):
-    """Columns that need care: see `read_records`."""
+class SpecialColumns(NamedTuple):
+    """The columns that need care while records are read."""
 
-    key: int
-    free_text: int | None
-    amounts: Sequence[int]
-    are_decimal: bool
+    key: int = 0  # names a reject
+    free_text: int | None = None
+    """Its values may hold delimiters without quotes: surplus values of a record are joined here."""
+    amounts: Sequence[int] = ()  # of money: what a comma has divided there is put together first
+    are_decimal: bool = False  # if so, also what a decimal comma has divided
 
 
 def open_csv(stream: BinaryIO, *, encoding: str | None = None) -> Lines:
@@ -60,25 +61,12 @@ def open_csv(stream: BinaryIO, *, encoding: str | None = None) -> Lines:
 
 
 def read_records(
-    lines: Lines,
-    header: Header,
-    *,
-    key: int = 0,
-    free_text: int | None = None,
-    amounts: Sequence[int] = (),
-    are_decimal: bool = False,
+    lines: Lines, header: Header, special: SpecialColumns
 ) -> Iterator[TableRecord | Reject]:
-    """Read what follows the header; empty lines and those that draw the table are skipped.
-
-    `key` is the column that names a reject. `free_text` is the column whose values may contain
-    delimiters without quotes: if a record has too many values, the surplus is joined there.
-    `amounts` are the columns of money; what a comma has divided there is put together first, and
-    if `are_decimal` also what a decimal comma has.
-    """
-    places = Places(key, free_text, amounts, are_decimal)
+    """Read what follows the header; empty lines and those that draw the table are skipped."""
     reader = header.reader(lines)
     while True:
-        yield from _plain_records(lines, header, places)
+        yield from _plain_records(lines, header, special)
         lines.taken.clear()
         try:
             values: Sequence[str] | None = next(reader)
@@ -92,22 +80,32 @@ def read_records(
         if values is None and (rows := _rows_of_one_line(lines.taken[0], header)):
             lines.give_back()
             lines.again.extendleft(reversed(rows))
-            continue
-        warnings: tuple[str, ...] = ()
-        if values is None or (len(lines.taken) > 1 and len(values) != len(header.columns)):
-            try:
-                values, warnings = _first_line_alone(lines, header, values)
-            except csv.Error as error:
-                lines.give_back()
-                yield Reject(lines.taken[0].number, None, str(error))
-                continue
-        if _is_record(values, header):
-            yield _fitted(lines, header, values, warnings, places)
+        elif record := _record_of(lines, header, values, special):
+            yield record
 
 
-def _plain_records(lines: Lines, header: Header, places: Places) -> Iterator[TableRecord | Reject]:
+def _record_of(
+    lines: Lines, header: Header, values: Sequence[str] | None, special: SpecialColumns
+) -> TableRecord | Reject | None:
+    """Return the record in the lines just taken, or a reject; None for lines that hold neither.
+
+    `values` is what the reader made of them, None if it could make nothing.
+    """
+    warnings: tuple[str, ...] = ()
+    if values is None or (len(lines.taken) > 1 and len(values) != len(header.columns)):
+        try:
+            values, warnings = _first_line_alone(lines, header, values)
+        except csv.Error as error:
+            lines.give_back()
+            return Reject(lines.taken[0].number, None, str(error))
+    return _fitted(lines, header, values, warnings, special) if _is_record(values, header) else None
+
+
+def _plain_records(
+    lines: Lines, header: Header, special: SpecialColumns
+) -> Iterator[TableRecord | Reject]:
     """Read the records that follow as long as each is one plain line."""
-    key = places.key
+    key = special.key
     columns, key_name = len(header.columns), header.columns[key]
     while texts := lines.take_plain():
         reader = header.reader(texts)
@@ -123,7 +121,7 @@ def _plain_records(lines: Lines, header: Header, places: Places) -> Iterator[Tab
                     yield TableRecord(line, values)
                 elif _is_record(values, header):
                     lines.taken[:] = [Line(line, texts[done - 1], ())]
-                    yield _fitted(lines, header, values, (), places)
+                    yield _fitted(lines, header, values, (), special)
         lines.read_again(texts[done:])
 
 
@@ -186,20 +184,20 @@ def _fitted(
     header: Header,
     values: Sequence[str],
     warnings: tuple[str, ...],
-    places: Places,
+    special: SpecialColumns,
 ) -> TableRecord | Reject:
     """Fit values into the columns; return a reject with the reason if they do not fit."""
-    line, key, free_text = lines.taken[0].number, places.key, places.free_text
+    line, key, free_text = lines.taken[0].number, special.key, special.free_text
     columns = len(header.columns)
     if len(values) > columns:
-        values, said = _put_together(values, header, places)
+        values, said = _put_together(values, header, special)
         warnings += said
     surplus = len(values) - columns
     if surplus > 0 and not any(values[columns:]):
         values, surplus = values[:columns], 0  # delimiters at the end of the line
     if surplus < 0 and not any(header.columns[surplus:]):
         values, surplus = [*values, *[""] * -surplus], 0  # only columns without a name are missing
-    if surplus > 0 and free_text is not None and not _moves_amounts(values, surplus, places):
+    if surplus > 0 and free_text is not None and not _moves_amounts(values, surplus, special):
         end = free_text + surplus + 1
         joined = header.delimiter.join(values[free_text:end])
         values = [*values[:free_text], joined, *values[end:]]
@@ -221,11 +219,11 @@ def _fitted(
     return TableRecord(line, values, text_warnings(warnings) if warnings else ())
 
 
-def _moves_amounts(values: Sequence[str], surplus: int, places: Places) -> bool:
+def _moves_amounts(values: Sequence[str], surplus: int, special: SpecialColumns) -> bool:
     """Tell whether joined values of the free text would move a word to where an amount stands."""
-    if places.free_text is None:
+    if special.free_text is None:
         return False
-    behind = (at for at in places.amounts if at > places.free_text and at + surplus < len(values))
+    behind = (at for at in special.amounts if at > special.free_text and at + surplus < len(values))
     return any(_DIGIT.search(values[at]) and not _is_amount(values[at + surplus]) for at in behind)
 
 
@@ -234,11 +232,11 @@ def _is_amount(text: str) -> bool:
 
 
 def _put_together(
-    values: Sequence[str], header: Header, places: Places
+    values: Sequence[str], header: Header, special: SpecialColumns
 ) -> tuple[Sequence[str], tuple[str, ...]]:
     """Join what a delimiter without quotes, or an escaped bar of Markdown, has divided."""
-    columns, are_decimal = len(header.columns), places.are_decimal
-    if whole := with_whole_amounts(values, columns, places.amounts, are_decimal=are_decimal):
+    columns, are_decimal = len(header.columns), special.are_decimal
+    if whole := with_whole_amounts(values, columns, special.amounts, are_decimal=are_decimal):
         return whole, ("an amount holds a ',' without quotes",)
     if header.delimiter == "|" and any(value.endswith("\\") for value in values):
         joined = re.split(r"(?<!\\)\|", "|".join(values))

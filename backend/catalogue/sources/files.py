@@ -125,8 +125,10 @@ class Folder:
 
     def image(self, relative: str, *, base: str = "") -> ImageFile | None:
         """Find an image, with one system call if its folder was looked at before."""
-        if _PLAIN_NAME.fullmatch(relative) and (found := self._exact_name(relative, base)):
-            return found
+        if _PLAIN_NAME.fullmatch(relative):
+            folder = self._real_folder(base, "")
+            if folder and (found := self._in(folder, relative, escaped=relative)):
+                return found
         path = cleaned(relative)
         for spelled in spellings(path):
             if found := self._exact(spelled, base):
@@ -154,7 +156,7 @@ class Folder:
         meant = folder and self._index(folder).find(name)
         return self._in(folder, meant) if folder and meant else None
 
-    def _in(self, folder: str, name: str) -> ImageFile | None:
+    def _in(self, folder: str, name: str, *, escaped: str = "") -> ImageFile | None:
         try:
             status = os.lstat(f"{folder}/{name}")
             if stat.S_ISLNK(status.st_mode):
@@ -166,7 +168,7 @@ class Folder:
             return _unreadable_image(folder, name, error)
         except (OSError, RuntimeError, ValueError):  # not there, or links in a circle
             return None
-        return _local_image(folder, name, status)
+        return _local_image(folder, name, status, escaped)
 
     def close(self) -> None:
         """Do nothing: a folder keeps no file open."""
@@ -209,11 +211,14 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _local_image(folder: str, name: str, status: os.stat_result) -> ImageFile | None:
+def _local_image(
+    folder: str, name: str, status: os.stat_result, escaped: str = ""
+) -> ImageFile | None:
+    """Return a file as an image, None for what is none; `escaped` is its name in a URI."""
     if not stat.S_ISREG(status.st_mode):
         return None
     return ImageFile(
-        uri=f"{_folder_uri(folder)}/{name if _PLAIN_NAME.fullmatch(name) else quote(name)}",
+        uri=f"{_folder_uri(folder)}/{escaped or quote(name)}",
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
         read=lambda most: images.read_file(f"{folder}/{name}", limits=_limits(most)),

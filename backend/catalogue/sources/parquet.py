@@ -87,7 +87,7 @@ class Parquet(Table):
         at = self._image
         cells = _as_list(record.values[at]) if at is not None else []
         held = [it for it in map(_bytes_of, cells) if it is not None]
-        if not held or self._templated:
+        if not held or self._has_template:
             paths = [_path_of(cell) for cell in cells]
             return super()._row(_as_text(_with(record, at, paths[0] if len(paths) == 1 else paths)))
         row = super()._row(_as_text(_with(record, at, None)))

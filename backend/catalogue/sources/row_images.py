@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.feed import FeedRow, ImageFile, RowWarning, WarningKind
@@ -28,6 +28,14 @@ LONGEST_SHOWN: Final = 300
 """Characters of a path in a warning."""
 
 
+class RowImages(Protocol):
+    """How the images of a table's rows are found."""
+
+    def add_to(self, row: FeedRow, cell: str | None, values: Sequence[Any]) -> FeedRow:
+        """Return a row with its images; `cell` is what its column of images says."""
+        ...
+
+
 class TemplatedImages:
     """Images whose paths follow from the values of a row."""
 
@@ -35,8 +43,13 @@ class TemplatedImages:
         self._files = files
         self._template = template
 
-    def find(self, values: Sequence[Any]) -> tuple[ImageFile | None, tuple[RowWarning, ...]]:
-        """Look for a row's image; without one the row is kept, and will end in the quarantine."""
+    def add_to(self, row: FeedRow, cell: str | None, values: Sequence[Any]) -> FeedRow:
+        """Add a row's image; without one the row is kept, and will end in the quarantine."""
+        row.image, warnings = self._find(values)
+        row.warnings += warnings
+        return row
+
+    def _find(self, values: Sequence[Any]) -> tuple[ImageFile | None, tuple[RowWarning, ...]]:
         relative = self._template.fill(values)
         if not relative:
             return None, (RowWarning(WarningKind.NO_IMAGE, "no image is named"),)
@@ -72,7 +85,7 @@ class NamedImages:
         self._more = more
         self._lists_images = lists
 
-    def add_named(self, row: FeedRow, cell: str | None, values: Sequence[Any]) -> FeedRow:
+    def add_to(self, row: FeedRow, cell: str | None, values: Sequence[Any]) -> FeedRow:
         """Return a row with the images that its cell, and its cells for further ones, name."""
         try:
             return self._with_named(row, cell, self._further(values))

@@ -26,6 +26,7 @@ from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.columns import Columns
 from backend.catalogue.sources.field_readers import READERS, read_text
 from backend.catalogue.sources.money import is_plain_price
+from backend.catalogue.sources.no_values import NO_VALUE
 from backend.catalogue.texts import is_storable
 from backend.errors import InvalidProduct
 
@@ -147,10 +148,25 @@ def _reader(field: str) -> Callable[[str], Any]:
 
 
 def _text(cell: str, longest: int) -> str | None:
+    if _is_bare(cell) and len(cell) <= longest:
+        return cell
     text = (read_text(as_text(cell)) or "").strip()
     if len(text) > longest or not is_storable(text):
         raise NotPlain
     return text or None
+
+
+def _is_bare(cell: str) -> bool:
+    """Tell whether reading would not change a text: ASCII without markup, as most names are."""
+    return (
+        cell.isascii()
+        and cell[:1].isalnum()
+        and not cell[-1].isspace()
+        and "&" not in cell
+        and "<" not in cell
+        and "\0" not in cell
+        and cell not in NO_VALUE
+    )
 
 
 def _attribute(cell: str) -> str | None:

@@ -47,8 +47,8 @@ class StylesCsv:
 
     def read(self) -> Iterator[FeedRow | Reject]:
         """Yield every row, in order."""
-        for row in self._table.read():
-            yield self._detailed(row) if self._has_details and isinstance(row, FeedRow) else row
+        rows = self._table.read()
+        return map(self._detailed, rows) if self._has_details else rows
 
     def cut_off(self) -> CutOff | None:
         """Return why the feed may have ended early."""
@@ -62,7 +62,9 @@ class StylesCsv:
         """Close the files."""
         self._table.close()
 
-    def _detailed(self, row: FeedRow) -> FeedRow:
+    def _detailed(self, row: FeedRow | Reject) -> FeedRow | Reject:
+        if isinstance(row, Reject):
+            return row
         name = f"styles/{row.sku}.json"
         data = read_if_there(self._files, name, most=LARGEST_JSON)
         if data is None:

@@ -17,7 +17,6 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Final, cast
 
 from backend.catalogue.sources.cell_texts import as_text
-from backend.catalogue.sources.column_names import names_a_sku
 from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_header import HEADER_LINES
 from backend.catalogue.sources.csv_records import TableRecord
@@ -52,7 +51,6 @@ class Workbook(Table):
 
     def _read_header(self) -> Header:
         """Find the sheet and its header. Raises UnreadableCatalogue if nothing is in it."""
-        named = self._mapping.columns.get("sku")
         fallback: tuple[str, int, list[str]] | None = None
         found: list[tuple[str, int, list[str]]] = []
         with self._opened() as book:
@@ -60,7 +58,7 @@ class Workbook(Table):
             for sheet in shown:
                 for at, row in islice(_rows(sheet), HEADER_LINES):
                     names = [" ".join(as_text(cell_value(cell)).split()) for cell in row]
-                    if named in names if named else names_a_sku(names):
+                    if self._is_header(names):
                         found.append((sheet.title, at, names))
                         break
                     if fallback is None and any(names):

@@ -17,7 +17,8 @@ from backend.lab.recommending.splits_of_events import Person
 from backend.lab.recommending.trial import Trial
 from backend.recommendations import pairs, popularity, tastes
 from backend.recommendations.history import History, history_of
-from backend.recommendations.recommend import MOST_EXAMPLES, Recommender, Strategy, Wanted
+from backend.recommendations.lists import Strategy, Wanted
+from backend.recommendations.recommend import MOST_EXAMPLES, Recommender
 
 
 @dataclass(frozen=True)

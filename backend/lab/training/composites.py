@@ -85,12 +85,6 @@ class Maker:
             made.pixels[row] = self._shrunk(self._shoot(image))
         return made
 
-    def paste_one(self, *, whole: bool) -> Image.Image:
-        """Return one product on a corner of a photograph, or on all of one."""
-        street = Street(image=lay_ground(self._photograph()[0], self._random, whole=whole))
-        street.paste(self._product()[0], self._random, scale=self._random.uniform(0.25, 0.9))
-        return self._shoot(street.image)
-
     def take_again(self, photograph: Image.Image) -> Image.Image:
         """Return a photograph, a little closer, in other light, and stored once more."""
         return self._shoot(self._closer(photograph))

@@ -60,6 +60,23 @@ def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     assert isinstance(failure(database, text("SELECT 1")), errors.DatabaseUnavailable)
 
 
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (sqlite3.SQLITE_IOERR_WRITE, errors.DatabaseUnwritable),
+        (sqlite3.SQLITE_IOERR_READ, errors.DatabaseFileFailed),
+        (sqlite3.SQLITE_CANTOPEN_ISDIR, errors.DatabaseFileFailed),
+        (sqlite3.SQLITE_NOMEM, errors.DatabaseBusy),
+    ],
+)
+def test_a_code_of_sqlite_tells_writing_from_reading(
+    number: int, kind: type[LookalikeError]
+) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = number
+    assert type(meaning_of(DBAPIError("x", {}, error))) is kind
+
+
 def test_a_query_with_too_many_parts_is_the_clients_fault(db: Database) -> None:
     deep = text("SELECT " + " + ".join(["1"] * 2000))
     assert isinstance(failure(db, deep), errors.TooManyParameters)
@@ -80,8 +97,18 @@ def test_what_sqlite_cannot_store_is_the_clients_fault(db: Database) -> None:
         (text(r"SELECT convert_from('\xff'::bytea, 'UTF8')"), errors.BadEncoding),
         (text("SELECT 1e10::bigint::integer"), errors.NumberTooLarge),
         (text("SELECT pg_terminate_backend(pg_backend_pid())"), errors.DatabaseUnavailable),
+        (text("SET LOCAL statement_timeout = 10; SELECT pg_sleep(9)"), errors.DatabaseTooSlow),
+        (text("SET LOCAL ROLE pg_monitor; TABLE products"), errors.DatabaseForbidden),
     ],
-    ids=["NUL", "NUL in JSON", "not UTF-8", "too large", "lost connection"],
+    ids=[
+        "NUL",
+        "NUL in JSON",
+        "not UTF-8",
+        "too large",
+        "lost connection",
+        "statement timeout",
+        "no privilege",
+    ],
 )
 def test_what_postgresql_says_is_understood(
     pg_db: Database, statement: object, kind: type[LookalikeError]

@@ -17,6 +17,7 @@ from sqlalchemy import event, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
+from support.host_faults import files_of_at_most
 from support.image_files import colour_image
 from support.servers import wait_for
 from support.shop import QUICK, Shop, four_products
@@ -176,6 +177,27 @@ def test_on_a_full_disk_reads_stay_ready_and_writes_say_507_in_the_words_of_the_
     assert shop.client.get("/readyz").status_code == 200
     assert shop.client.get("/v1/products/red/similar").status_code == 200
     assert len([line for line in logged if line.get("code") == "database-full"]) == 1
+
+
+def test_beyond_a_limit_of_file_sizes_reads_stay_ready_and_the_file_is_said_to_be_the_reason(
+    shop: Shop,
+) -> None:
+    four_products(shop)
+    longest = max(each.stat().st_size for each in file_of(shop.db).parent.glob("*.sqlite*"))
+    with files_of_at_most(longest):
+        answers = [
+            shop.client.put(f"/v1/products/{n}", json={"attributes": {"text": "y" * 900}})
+            for n in range(300)
+        ]
+        ready = shop.client.get("/readyz")
+        similar = shop.client.get("/v1/products/red/similar")
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert refused
+    assert refused[0].json["code"] == "database-unavailable"
+    assert "cannot grow" in refused[0].json["detail"]
+    assert "not answer" not in refused[0].json["detail"]
+    assert (ready.status_code, similar.status_code) == (200, 200)
+    assert shop.client.put("/v1/products/after", json={}).status_code == 201
 
 
 def test_a_worker_that_cannot_write_leaves_the_server_ready(

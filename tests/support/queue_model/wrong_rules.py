@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -14,7 +15,7 @@ from backend import queue
 from backend.database.models import IndexEntry as Entry
 from backend.database.models import Product
 from backend.indexing import apply as applying
-from backend.queue import Claimed, Stage, requesting, settlements
+from backend.queue import Claimed, Stage, failed_claims, requesting, settlements
 from backend.vectors import Point
 from support.queue_model.parts import WatchedIndex
 
@@ -44,7 +45,7 @@ class Rule:
 
 
 @contextmanager
-def _settling(which: str, where: Any) -> Iterator[None]:
+def _settling(module: ModuleType, which: str, where: Any) -> Iterator[None]:
     """Let one kind of settling change other rows than those whose claim is still its own."""
     right = getattr(queue, which)
 
@@ -52,7 +53,7 @@ def _settling(which: str, where: Any) -> Iterator[None]:
         def unguarded(*args: Any, **options: Any) -> int:
             return update_claimed(*args, **{**options, "where": where})
 
-        with patch.object(settlements, "update_claimed", unguarded):
+        with patch.object(module, "update_claimed", unguarded):
             return right(*args, **options)
 
     with patch.object(queue, which, wrong):
@@ -60,7 +61,7 @@ def _settling(which: str, where: Any) -> Iterator[None]:
 
 
 def settle_if_older() -> Any:
-    return _settling("settle_indexed", Entry.indexed < bindparam("b_wanted"))
+    return _settling(settlements, "settle_indexed", Entry.indexed < bindparam("b_wanted"))
 
 
 def ignore_late_writers() -> Any:
@@ -68,15 +69,15 @@ def ignore_late_writers() -> Any:
 
 
 def settle_embedded_by_anyone() -> Any:
-    return _settling("settle_embedded", true())
+    return _settling(settlements, "settle_embedded", true())
 
 
 def fail_by_anyone() -> Any:
-    return _settling("fail", true())
+    return _settling(failed_claims, "fail", true())
 
 
 def fail_whatever_came_since() -> Any:
-    return patch.object(settlements, "SAME_IMAGE", true())
+    return patch.object(failed_claims, "SAME_IMAGE", true())
 
 
 def overwrite_newer_points() -> Any:

@@ -12,8 +12,9 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import NotFound
 from werkzeug.test import run_wsgi_app
 
-from backend.api.dispatch import Notes, QuickApp, QuickHeaders
+from backend.api.dispatch import Notes, QuickApp
 from backend.api.json_answers import JsonProvider
+from backend.api.quick_messages import QuickHeaders
 
 
 class Refused(Exception):

@@ -8,7 +8,7 @@ import pytest
 
 from backend.catalogue.sources.csv_header import read_header
 from backend.catalogue.sources.csv_lines import Lines
-from backend.catalogue.sources.csv_records import open_csv, read_records
+from backend.catalogue.sources.csv_records import SpecialColumns, open_csv, read_records
 from backend.catalogue.sources.feed import kind_of
 
 PLAIN = 80  # more than the header's look-ahead takes line by line
@@ -43,7 +43,7 @@ def read(data: bytes, *, free_text: int | None) -> list[object]:
     lines = open_csv(io.BytesIO(data))
     header = read_header(lines)
     found: list[object] = []
-    for record in read_records(lines, header, free_text=free_text):
+    for record in read_records(lines, header, SpecialColumns(free_text=free_text)):
         warnings = [(text, kind_of(text)) for text in getattr(record, "warnings", ())]
         found.append((record, warnings))
     return [*found, lines.number, lines.cut_off(is_broken=False)]

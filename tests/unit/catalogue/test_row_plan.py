@@ -49,6 +49,7 @@ CELLS = [
     ),
     *("eur", "€", "euro", "EU", "yes", "no", "0", "in stock", "maybe", "true", "x" * 7_000),
     *("//shop.example/a?b=1&amp;c=2", "ftp://x", "https://", "https://a b", "ß", "1", "..", "a b"),
+    *("N/A", "-", "R&D", "Tees &amp; Tops", "a <b>tie</b>", "[a]", "{a,b}", "Tie ", "a\u00a0b"),
 ]
 
 

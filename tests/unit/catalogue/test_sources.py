@@ -20,6 +20,7 @@ from backend.catalogue.sources.csv_header import read_header
 from backend.catalogue.sources.csv_lines import LONGEST_LINE
 from backend.catalogue.sources.csv_records import (
     LONGEST_VALUE,
+    SpecialColumns,
     TableRecord,
     open_csv,
     read_records,
@@ -201,7 +202,7 @@ def records(text: str | bytes, free_text: int | None = 1) -> list[Any]:
     header = read_header(lines)
     return [
         (it.line, *it.values) if isinstance(it, TableRecord) else it
-        for it in read_records(lines, header, free_text=free_text)
+        for it in read_records(lines, header, SpecialColumns(free_text=free_text))
     ]
 
 
