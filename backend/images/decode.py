@@ -124,7 +124,8 @@ def _explained(opened: Opened) -> Iterator[None]:
     except MemoryError:
         raise ImageTooLarge("the image needs more memory than a decoder has") from None
     except BROKEN as error:
-        raise CorruptImage(f"the {opened.image.format} image is damaged: {error}") from None
+        reason = str(error).strip()  # that of libheif ends in line ends
+        raise CorruptImage(f"the {opened.image.format} image is damaged: {reason}") from None
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -24,6 +24,8 @@ SIGNATURES: Final = (  # (offset, bytes there, media type)
 )
 
 LFS_POINTER: Final = "a pointer of Git LFS in place of the image"
+CHANGED: Final = "an image that a program has changed as if it were text"
+BASE64: Final = "an image in Base64, written as text"
 BLANK_LINES: Final = ", such as blank lines"
 UNSUPPORTED: Final = (  # (offset, bytes there, what it is called)
     (0, b"\xff\x0a", "JPEG XL"),
@@ -48,16 +50,15 @@ UNSUPPORTED: Final = (  # (offset, bytes there, what it is called)
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (0, b"RIFF", "a sound or a video (RIFF)"),
     (0, b"version https://git-lfs", LFS_POINTER),
-    (0, b"data:image/", "an image in Base64, written as text"),
-    *(
-        (0, text, "an image in Base64, written as text")
-        for text in (b"/9j/", b"iVBORw0KGgo", b"R0lG")
-    ),
-    (0, b"\xef\xbf\xbd", "an image that a program has changed as if it were text"),
+    *((0, text, BASE64) for text in (b"data:image/", b"/9j/", b"iVBORw0KGgo", b"R0lG")),
+    *((0, changed, CHANGED) for changed in (b"\xef\xbf\xbd", b"\xc3\xbf\xc3\x98\xc3\xbf")),
+    (0, b"\xc2\x89PNG", CHANGED),
 )
 PAGES: Final = ("HTML", "XML", "JSON", "a text")
 """What a server sends, or a program stores, where there is an error in place of an image."""
 ARCHIVES: Final = ("gzip", "a zip archive", "a RAR archive", "a 7-Zip archive")
+SURELY_CHANGED: Final = 16
+"""Line feeds of which none is alone."""
 HEAD: Final = 1024
 """Bytes within which a text file shows what it is."""
 
@@ -72,7 +73,9 @@ COLOURS: Final = {  # TIFF's PhotometricInterpretation
     32803: "a camera's raw colours",
     34892: "a camera's raw colours",
 }
-FLOATING_POINT: Final = 3  # TIFF's SampleFormat
+SIGNED, FLOATING_POINT = 2, 3  # TIFF's SampleFormat
+CHANNELS: Final = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
+"""TIFF's PhotometricInterpretation -> how many channels it has; further ones are transparency."""
 COMPRESSIONS: Final = {  # those of TIFF that Pillow does not know, and what they are called
     34712: "JPEG 2000",
     33003: "JPEG 2000",
@@ -122,6 +125,27 @@ def name_of(kind: str | None) -> str:
     return "" if kind is None else f"{kind.rpartition('/')[2].upper()} "
 
 
+def cut_off(data: bytes, kind: str | None) -> str | None:
+    """Say how much of a WebP is missing by its own length; None if nothing is, or for others."""
+    if kind != "image/webp":
+        return None
+    whole = int.from_bytes(data[4:8], "little") + 8
+    return f"{len(data):,} of {whole:,} bytes are there" if len(data) < whole else None
+
+
+def is_changed_as_text(data: bytes, kind: str | None) -> bool:
+    """Tell whether each line feed of a JPEG or PNG has become two bytes, as copying as text does.
+
+    In an image that is as it was, one in 256 follows a carriage return.
+    """
+    if kind == "image/png":
+        return data.startswith(b"\x89PNG\r\r\n")
+    first = data.find(b"\n") if kind == "image/jpeg" else 0
+    if first < 1 or data[first - 1 : first] != b"\r":
+        return False
+    return data.count(b"\n") == data.count(b"\r\n") >= SURELY_CHANGED
+
+
 def advice(name: str | None) -> str:
     """Return what to do about a file that is no image, by what it is."""
     if name in PAGES:
@@ -130,6 +154,10 @@ def advice(name: str | None) -> str:
         return "; fetch the image itself: git lfs pull"
     if name and name.endswith(BLANK_LINES):
         return "; remove them"
+    if name == CHANGED:
+        return "; copy it again as a binary file"
+    if name == BASE64:
+        return "; decode it"
     return "; unpack it" if name in ARCHIVES else "; save it as JPEG, PNG or WebP"
 
 
@@ -151,6 +179,7 @@ def describe_tiff(data: bytes) -> str | None:
         bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
         kinds = tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))
         colours = int(tags[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION])
+        further = int(tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)) - CHANNELS.get(colours, 99)
         width, length = tags[TiffImagePlugin.IMAGEWIDTH], tags[TiffImagePlugin.IMAGELENGTH]
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):
         return None
@@ -160,7 +189,12 @@ def describe_tiff(data: bytes) -> str | None:
         return f"compressed by {COMPRESSIONS.get(compression, f'method {compression}')}"
     if FLOATING_POINT in kinds:
         return f"with floating-point numbers of {bits} bits"
-    return f"with {bits} bits a channel and {COLOURS.get(colours, f'colours of kind {colours}')}"
+    if SIGNED in kinds:
+        return f"with signed numbers of {bits} bits"
+    more = f" and a further channel ({further})" if further > 0 else ""
+    return (
+        f"with {bits} bits a channel and {COLOURS.get(colours, f'colours of kind {colours}')}{more}"
+    )
 
 
 def _tiff_tags(data: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:

@@ -99,6 +99,8 @@ def open_image(data: bytes, *, limits: ImageLimits, target: Size | None) -> Open
         raise NotAnImage("the file is empty")
     limits.check_bytes(len(data))
     kind = formats.media_type(data)
+    if formats.is_changed_as_text(data, kind):
+        raise CorruptImage(f"the file is {formats.CHANGED}{formats.advice(formats.CHANGED)}")
     check_structure(data, kind)
     if kind == heif.MEDIA_TYPE:
         limits.check_size(*heif.read_size(data))
@@ -108,6 +110,8 @@ def open_image(data: bytes, *, limits: ImageLimits, target: Size | None) -> Open
         raise _unidentified(data, kind) from None
     except BROKEN as error:
         name = formats.name_of(kind)
+        if missing := formats.cut_off(data, kind):
+            raise CorruptImage(f"the {name}image is cut off: {missing}") from None
         raise CorruptImage(f"the header of the {name}image is damaged: {error}") from None
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         frame = jpeg.read_frame(data)

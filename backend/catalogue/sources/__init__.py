@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from backend.catalogue.sources.archive import Archive
 from backend.catalogue.sources.csv_table import CsvTable
@@ -26,6 +26,7 @@ from backend.catalogue.sources.files import (
     Files,
     Folder,
     choose_tables,
+    damage,
     is_least_certain,
     tables_of,
 )
@@ -35,7 +36,7 @@ from backend.catalogue.sources.json_document import JsonDocument, is_document
 from backend.catalogue.sources.json_lines import JsonLines
 from backend.catalogue.sources.loose_json import ABOVE, without_comments
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
-from backend.catalogue.sources.packing import CHUNK, unpacked
+from backend.catalogue.sources.packing import CHUNK, Packing, unpacked
 from backend.catalogue.sources.parquet import Parquet
 from backend.catalogue.sources.styles_csv import IMAGE, StylesCsv
 from backend.catalogue.sources.table import Table
@@ -45,6 +46,8 @@ from backend.errors import UnreadableCatalogue
 
 PARQUET_MAGIC = b"PAR1"
 ZIP_MAGIC = b"PK\3\4"
+_MESSAGES: Final = re.compile(rb"(?:<br\s*/?>|\s)+<b>\w|<b>(?:Warning|Notice|Deprecated)")
+"""What PHP writes above the file where a warning came up."""
 
 
 def open_source(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> Source:
@@ -117,17 +120,20 @@ def _holds_workbook(files: Files, name: str) -> bool:
 
 def _head(name: str, stream: BinaryIO) -> bytes:
     """Return a file's first bytes, unpacked. Raises UnreadableCatalogue if it is no table."""
+    packing = Packing()
     try:
-        head = unpacked(stream).read(CHUNK)
+        head = unpacked(stream, packing).read(CHUNK)
     except DAMAGED as error:
-        raise UnreadableCatalogue(f"{name}: the file is damaged: {error}") from None
+        raise UnreadableCatalogue(f"{name}: {damage(error)}") from None
+    if not head and packing.ended_early:
+        raise UnreadableCatalogue(f"{name}: {packing.ended_early}, and nothing of it can be read")
     check_table(name, head[:HEAD])
     return head
 
 
 def _kind(head: bytes) -> type[Table]:
     text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
-    if text.startswith(b"<"):
+    if text.startswith(b"<") and not _MESSAGES.match(text):
         return GoogleXml
     if above := ABOVE.match(shown := text.decode("utf-8", "replace")):
         shown = shown[above.end() :]

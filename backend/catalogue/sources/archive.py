@@ -15,7 +15,13 @@ from backend.catalogue.sources.feed import ImageFile
 from backend.catalogue.sources.files import DAMAGED, tables_of
 from backend.catalogue.sources.image_names import NameIndex, cleaned, folded, spellings
 from backend.catalogue.sources.unreadable import check_zip
-from backend.errors import CorruptImage, ForbiddenImage, ImageTooLarge, UnreadableCatalogue
+from backend.errors import (
+    CorruptImage,
+    ForbiddenImage,
+    ImageTooLarge,
+    ImageUnavailable,
+    UnreadableCatalogue,
+)
 
 _ENTRY_SIZE: Final = 46  # bytes of an entry of the list of members (APPNOTE 4.3.12)
 _VERSION, _FLAGS, _LENGTHS = 6, 8, 28  # where in an entry
@@ -128,6 +134,11 @@ class Archive:
         try:
             with self._zip.open(info) as member:
                 return member.read(most)
+        except OSError as error:
+            if error.errno is None:  # of a decompressor
+                raise CorruptImage(f"{info.filename} in the zip is damaged: {error}") from None
+            reason = f"{info.filename} in the zip cannot be read: {error.strerror}"
+            raise ImageUnavailable(reason) from None
         except (ValueError, struct.error, *DAMAGED) as error:
             raise CorruptImage(f"{info.filename} in the zip is damaged: {error}") from None
 

@@ -12,10 +12,13 @@ from typing import Final, Protocol
 from backend.catalogue.sources.fixed_width import Column, FixedRows
 
 DELIMITERS: Final = ",;\t|"
-FURTHER_DELIMITERS: Final = "~^¦\x01\x1f；:"  # noqa: RUF001 - the semicolon of Chinese
+UNIT: Final = "\x1f"
+"""The separator of units, which stands in no text."""
+FURTHER_DELIMITERS: Final = f"~^¦\x01{UNIT}；:#!@$%&*§¬"  # noqa: RUF001 - the semicolon of Chinese
 """Taken only where none of the others divides the header, and the header then names a sku."""
 QUOTE: Final = '"'
 SINGLE_QUOTE: Final = "'"
+_LONG: Final = re.compile(r"[|;,~^#@$%&*!:\t]{2,4}")
 CURLY_QUOTES: Final = str.maketrans("“”„‟", '""""')
 
 
@@ -77,6 +80,16 @@ def has_blanks_before_quotes(lines: Iterable[str], delimiter: str) -> bool:
 def has_curly_quotes(header: str) -> bool:
     """Tell whether a program for texts has made curly quotes of those around the names."""
     return header.lstrip()[:1] in {"“", "„"} and QUOTE not in header
+
+
+def long_delimiter(header: str, is_header: Callable[[Sequence[str]], bool]) -> str | None:
+    """Return what divides a header if that are several different characters, such as `~|~`."""
+    for found in dict.fromkeys(it[0] for it in _LONG.finditer(header)):
+        names = header.split(found)
+        are_plain = all(name.strip().strip(QUOTE)[:1].isalnum() for name in names)
+        if len(set(found)) > 1 and are_plain and is_header([it.strip(f" {QUOTE}") for it in names]):
+            return found
+    return None
 
 
 def further_delimiter(header: str, is_header: Callable[[Sequence[str]], bool]) -> str | None:

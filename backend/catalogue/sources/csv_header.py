@@ -12,10 +12,12 @@ from typing import Final
 
 from backend.catalogue.sources.csv_dialect import (
     DELIMITERS,
+    UNIT,
     Header,
     further_delimiter,
     has_blanks_before_quotes,
     has_curly_quotes,
+    long_delimiter,
     quote_of,
 )
 from backend.catalogue.sources.csv_lines import Line, Lines, straight, unwrapped
@@ -48,6 +50,9 @@ def read_header(
     if has_curly_quotes(text):
         lines.has_curly_quotes = True
         text = straight(text)
+    if not delimiter and (found := long_delimiter(text, is_header)):
+        lines.long_delimiter, delimiter = found, UNIT
+        text = text.replace(found, UNIT)
     rows = [line.text for line in lines.peek(HEADER_LINES)]
     if above := _lines_above(text, rows, delimiter, is_header):
         text = rows[above - 1].strip("\r\n")

@@ -10,10 +10,17 @@ from io import BufferedReader
 from itertools import islice
 from typing import BinaryIO, Final, NamedTuple
 
-from backend.catalogue.sources.csv_dialect import CURLY_QUOTES
-from backend.catalogue.sources.encodings import TITLES, TextFormat, single_byte_encoding
+from backend.catalogue.sources.csv_dialect import CURLY_QUOTES, UNIT
+from backend.catalogue.sources.encodings import (
+    LOST,
+    LOST_NOTE,
+    TITLES,
+    TextFormat,
+    decoded_in_parts,
+    single_byte_encoding,
+)
 from backend.catalogue.sources.feed import CutOff
-from backend.catalogue.sources.files import DAMAGED
+from backend.catalogue.sources.files import DAMAGED, damage
 from backend.catalogue.sources.packing import CHUNK, Packing
 from backend.errors import UnreadableCatalogue
 
@@ -44,6 +51,7 @@ class Lines:
     is_cut_off: bool = False  # the last line has no line end
     is_wrapped: bool = False  # each line is one quoted value, which holds the real line
     has_curly_quotes: bool = False  # those of a program for texts, read as straight ones
+    long_delimiter: str = ""  # several characters, such as `~|~`, read as UNIT
     is_closed: bool = False  # but its record shows by itself that it is whole
     has_open_quote: bool = False  # or that it is not
     taken: list[Line] = field(default_factory=list)
@@ -95,7 +103,7 @@ class Lines:
 
         UTF-8 without a NUL, a mark or a lone CR is plain. `number` becomes that of the last one.
         """
-        is_odd = self.is_wrapped or self.has_curly_quotes
+        is_odd = self.is_wrapped or self.has_curly_quotes or self.long_delimiter
         if self.again or self.notes or is_odd or not self.number:
             return []
         try:
@@ -130,6 +138,8 @@ class Lines:
             self.notes = (self.format.note,)
         if self.has_curly_quotes:
             text = straight(text)
+        if self.long_delimiter:
+            text = text.replace(self.long_delimiter, UNIT)
         return Line(self.number, unwrapped(text) if self.is_wrapped else text, warnings)
 
     def _decode(self, raw: bytes) -> tuple[str, tuple[str, ...]]:
@@ -139,12 +149,17 @@ class Lines:
             text = raw.decode()
         except UnicodeDecodeError:
             fallback = self.format.fallback or single_byte_encoding(raw)
-            text = raw.decode(fallback, errors="replace")
-            if not self.format.note:
+            mixed = None if self.format.note else decoded_in_parts(raw, fallback)
+            text = mixed or raw.decode(fallback, errors="replace")
+            if mixed:
+                warnings = (f"UTF-8 in parts only; the rest is read as {TITLES[fallback]}",)
+            elif not self.format.note:
                 warnings = (f"not UTF-8; read as {TITLES[fallback]}",)
         else:
             if any(mark in raw for mark in _TWICE) and (once := decoded_again(text)) is not None:
                 text, warnings = once, ("UTF-8 that was encoded twice; decoded once more",)
+            elif LOST in raw:
+                warnings = (LOST_NOTE,)
         if text.startswith("\ufeff"):  # where files were joined
             text = text.lstrip("\ufeff")
         if "\0" in text:
@@ -185,12 +200,12 @@ def _read_line(stream: BinaryIO) -> bytes:
 
 
 def _damaged(error: BaseException) -> UnreadableCatalogue:
-    return UnreadableCatalogue(f"the file is damaged: {error}")
+    return UnreadableCatalogue(damage(error))
 
 
 def _plain_text(lines: bytes) -> bytes:
     """Return the lines before the first one that is not plain."""
-    ends = [end for odd in (b"\0", _MARK, *_TWICE) if (end := lines.find(odd)) >= 0]
+    ends = [end for odd in (b"\0", _MARK, LOST, *_TWICE) if (end := lines.find(odd)) >= 0]
     if lines.count(b"\r") != lines.count(b"\r\n") and (lone := _LONE_RETURN.search(lines)):
         ends.append(lone.start())
     try:

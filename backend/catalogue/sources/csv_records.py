@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from backend.catalogue.sources.csv_dialect import Header
+from backend.catalogue.sources.csv_dialect import DELIMITERS, Header
 from backend.catalogue.sources.csv_lines import Line, Lines
 from backend.catalogue.sources.decimal_commas import with_whole_amounts
 from backend.catalogue.sources.encodings import open_lines
 from backend.catalogue.sources.feed import NoProduct, Reject, RowWarning, WarningKind
-from backend.catalogue.sources.files import DAMAGED
+from backend.catalogue.sources.files import DAMAGED, damage
 from backend.catalogue.sources.no_products import RULE_BEGINS, is_remark, is_rule
 from backend.catalogue.sources.packing import Packing
 from backend.errors import UnreadableCatalogue
@@ -56,7 +56,7 @@ def open_csv(stream: BinaryIO, *, encoding: str | None = None) -> Lines:
     try:
         lines, found = open_lines(stream, packing, encoding=encoding)
     except DAMAGED as error:
-        raise UnreadableCatalogue(f"the file is damaged: {error}") from None
+        raise UnreadableCatalogue(damage(error)) from None
     return Lines(lines, found, packing)
 
 
@@ -189,6 +189,9 @@ def _fitted(
     """Fit values into the columns; return a reject with the reason if they do not fit."""
     line, key, free_text = lines.taken[0].number, special.key, special.free_text
     columns = len(header.columns)
+    if len(values) == 1 < columns and (found := _divided_otherwise(lines, header)):
+        values, delimiter = found
+        warnings += (f"the line is divided by {delimiter!r}, the header by {header.delimiter!r}",)
     if len(values) > columns:
         values, said = _put_together(values, header, special)
         warnings += said
@@ -204,7 +207,8 @@ def _fitted(
         surplus = 0
         warnings += (f"{header.columns[free_text]} holds a {header.delimiter!r} without quotes",)
     if surplus:
-        reason = f"{len(values)} values, where the header has {columns} columns"
+        plural = "" if len(values) == 1 else "s"
+        reason = f"{len(values)} value{plural}, where the header has {columns} columns"
         sku = values[key].strip() if key < len(values) else ""
         if is_remark(text := header.delimiter.join(values)):
             return NoProduct(line, None, f"{text.strip()[:80]!r} is a remark, not a product")
@@ -217,6 +221,17 @@ def _fitted(
         warnings = (*lines.notes, *noted, *warnings)
         lines.notes = ()
     return TableRecord(line, values, text_warnings(warnings) if warnings else ())
+
+
+def _divided_otherwise(lines: Lines, header: Header) -> tuple[Sequence[str], str] | None:
+    """Return the values of a line that another delimiter divides into as many as the header has."""
+    text = lines.taken[0].text.strip("\r\n")
+    for delimiter in DELIMITERS if len(lines.taken) == 1 and not header.fixed else "":
+        with suppress(csv.Error):
+            values = next(csv.reader([text], delimiter=delimiter, strict=True), [])
+            if len(values) == len(header.columns):
+                return values, delimiter
+    return None
 
 
 def _moves_amounts(values: Sequence[str], surplus: int, special: SpecialColumns) -> bool:

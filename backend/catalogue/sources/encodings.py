@@ -61,6 +61,11 @@ _MARKS: Final = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16-be"),
     (codecs.BOM_UTF8, "utf-8"),
 )
+LOST: Final = "\N{REPLACEMENT CHARACTER}".encode()
+LOST_NOTE: Final = (
+    "holds the sign \N{REPLACEMENT CHARACTER}: characters were lost before the file came here"
+)
+_ESCAPED: Final = re.compile("[\udc80-\udcff]+")
 _WORD: Final = re.compile(rb"[A-Za-z\x80-\xff]+")
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _UNLIKELY: Final = 20  # times as many lines as those that are UTF-8 by chance
@@ -121,6 +126,22 @@ def single_byte_encoding(text: bytes) -> str:
     words = [word for word in _WORD.findall(text) if not word.isascii() and len(word) > 1]
     whole = sum(all(byte >= 0xC0 or byte in b"\xa8\xb8" for byte in word) for word in words)
     return "cp1251" if words and whole * 2 > len(words) else "cp1252"
+
+
+def mended_utf_8(text: str, fallback: str) -> str:
+    """Return a text with what was no UTF-8, escaped as half surrogates, read as `fallback`."""
+
+    def read(found: re.Match[str]) -> str:
+        return found[0].encode("ascii", "surrogateescape").decode(fallback, errors="replace")
+
+    return _ESCAPED.sub(read, text)
+
+
+def decoded_in_parts(raw: bytes, fallback: str) -> str | None:
+    """Decode a line that is UTF-8 in some parts and `fallback` in others; None if it is not so."""
+    text = raw.decode("utf-8", "surrogateescape")
+    is_mixed = not _ESCAPED.sub("", text).isascii()
+    return mended_utf_8(text, fallback) if is_mixed else None
 
 
 def _wide_without_mark(sample: bytes) -> str | None:

@@ -74,7 +74,7 @@ def _values_of(text: str) -> list[str] | None:
 
 
 def _sku(text: str) -> str | None:
-    return without_markup(text) or None
+    return without_markup(text) or text or None
 
 
 def _as_it_is(text: str) -> str | None:

@@ -45,6 +45,13 @@ DAMAGED: Final = (  # what reading a member of a damaged or encrypted zip raises
 )
 
 
+def damage(error: BaseException) -> str:
+    """Say what a member of DAMAGED means: the host cannot read the file, or it is damaged."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"the file cannot be read: {error.strerror}"
+    return f"the file is damaged: {error}"
+
+
 class Files(Protocol):
     """The files of one catalogue, named by paths relative to its table's folder."""
 

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import BinaryIO, Final
-from xml.parsers import expat
 
 from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_records import text_warnings
 from backend.catalogue.sources.feed import CutOff, Reject
-from backend.catalogue.sources.files import DAMAGED
+from backend.catalogue.sources.files import DAMAGED, damage
 from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
 from backend.catalogue.sources.packing import CHUNK, Packing, unpacked
 from backend.catalogue.sources.xml_item_names import FURTHER_ITEMS, ITEMS, ItemNames, find_items
-from backend.catalogue.sources.xml_items import Items
+from backend.catalogue.sources.xml_recovery import MendedItems
 from backend.catalogue.sources.xml_text import XmlText
 from backend.errors import UnreadableCatalogue
 
@@ -48,38 +47,37 @@ class GoogleXml(NamedRecords):
         try:
             head = unpacked(stream).read(_LOOKED_AT)
         except DAMAGED as error:
-            raise UnreadableCatalogue(f"{self._name}: the file is damaged: {error}") from None
+            raise UnreadableCatalogue(f"{self._name}: {damage(error)}") from None
         text = XmlText(head, encoding=self._mapping.encoding).translate(head, is_last=False)
         return find_items(text, self._mapping.columns.get("sku"))
 
     def _parse(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
-        reader, packing = Items(self._items), Packing()
+        reader, packing = MendedItems(self._items), Packing()
         try:
             source = unpacked(stream, packing)
             chunk = source.read(CHUNK)
             text = XmlText(chunk, encoding=self._mapping.encoding)
             while chunk:
-                yield from _noted(reader.feed(text.translate(chunk, is_last=False)), text)
+                yield from _noted(reader.feed(text.translate(chunk, is_last=False)), text, reader)
                 chunk = source.read(CHUNK)
-            yield from _noted(reader.feed(text.translate(b"", is_last=True)), text)
-            yield from reader.feed(b"", is_last=True)
-        except expat.ExpatError as error:
-            yield from reader.done()
-            where = f"line {error.lineno}, column {error.offset}"
-            broken = f"the XML is broken at {where}: {expat.ErrorString(error.code)}"
-            if reader.number == 0:
-                raise UnreadableCatalogue(f"{self._name}: {broken}") from None
-            self._cut_off = CutOff(packing.ended_early or broken, is_certain=True)
-            yield Reject(reader.number + 1, None, f"{broken}; what follows was not read")
+            last = text.translate(b"", is_last=True)
+            yield from _noted(reader.feed(last, is_last=True), text, reader)
         except DAMAGED as error:
-            raise UnreadableCatalogue(f"{self._name}: the file is damaged: {error}") from None
+            raise UnreadableCatalogue(f"{self._name}: {damage(error)}") from None
+        if reader.broken:
+            if not reader.has_items():
+                raise UnreadableCatalogue(f"{self._name}: {reader.broken}")
+            self._cut_off = CutOff(packing.ended_early or reader.broken, is_certain=True)
 
 
-def _noted(items: Iterator[NamedRecord | Reject], text: XmlText) -> Iterator[NamedRecord | Reject]:
-    """Yield items; what is wrong with the encoding is a warning of the first of them."""
+def _noted(
+    items: Iterator[NamedRecord | Reject], text: XmlText, reader: MendedItems
+) -> Iterator[NamedRecord | Reject]:
+    """Yield items; what is wrong with the encoding, or above an item, is a warning of the next."""
     for item in items:
-        if text.note and isinstance(item, NamedRecord):
-            yield item._replace(warnings=text_warnings([text.note]))
-            text.note = ""
+        notes = [note for note in (text.note, reader.note) if note]
+        if notes and isinstance(item, NamedRecord):
+            yield item._replace(warnings=text_warnings(notes))
+            text.note = reader.note = ""
         else:
             yield item

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 from backend.catalogue.sources.csv_records import text_warnings
 from backend.catalogue.sources.encodings import TextFormat, open_lines
 from backend.catalogue.sources.feed import CutOff, Reject
-from backend.catalogue.sources.files import DAMAGED
+from backend.catalogue.sources.files import DAMAGED, damage
 from backend.catalogue.sources.json_shapes import LIST_BEGINS, NAMED, item_of, object_of_items
 from backend.catalogue.sources.loose_json import (
     ABOVE,
@@ -57,7 +57,7 @@ class JsonDocument(NamedRecords):
             items = _Items(_Text(lines, found))
             yield from _noted(iter(items), found.note)
         except DAMAGED as error:
-            raise UnreadableCatalogue(f"{self._name}: the file is damaged: {error}") from None
+            raise UnreadableCatalogue(f"{self._name}: {damage(error)}") from None
         reason = packing.ended_early or items.broken
         self._cut_off = CutOff(reason, is_certain=True) if reason else None
 

@@ -54,7 +54,7 @@ class TableRows:
             sku, uri = fields.pop("sku"), fields.pop("image_uri", None)
             warnings += wrong
         if sku is None or sku in SHEET_ERRORS:
-            return Reject(record.line, None, self._without_sku(sku))
+            return Reject(record.line, None, self._without_sku(sku, warnings))
         is_odd = sku.startswith("# ") or not fields.get("display_name")
         if is_odd and (why := why_no_product(values, sku)):
             return NoProduct(record.line, None, why)
@@ -86,9 +86,14 @@ class TableRows:
             warnings += self._publication.apply(values, fields, warnings)
         return self._categories.apply(values, fields), warnings
 
-    def _without_sku(self, cell: str | None) -> str:
-        """Say that a row has no sku, and in which column it was looked for if its name is odd."""
-        said = f" ({cell})" if cell else ""
+    def _without_sku(self, cell: str | None, warnings: Sequence[str]) -> str:
+        """Say that a row has no sku, and in which column it was looked for if its name is odd.
+
+        `warnings` are those of its cells: one may be about that of the sku.
+        """
         column = self._sku_column
+        wrong = next((it for it in warnings if it.startswith(f"{column}: ")), "")
+        reason = cell or wrong.removeprefix(f"{column}: ").removesuffix("; left out")
+        said = f" ({reason})" if reason else ""
         where = "" if plain(column) in ("sku", "id") else f" in the column {column!r}"
         return f"the sku is empty{where}{said}"

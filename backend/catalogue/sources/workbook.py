@@ -2,7 +2,8 @@
 
 The sheet is the first one that has a header with a sku, else the first one that holds anything.
 Hidden sheets do not count. Rows have the numbers that the spreadsheet shows. Values in
-`attributes` keep their types, as `workbook_cells` reads them.
+`attributes` keep their types, as `workbook_cells` reads them. A picture of a row is its image, if
+the row names none.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Final, cast
@@ -20,16 +22,27 @@ from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_header import HEADER_LINES
 from backend.catalogue.sources.csv_records import TableRecord
-from backend.catalogue.sources.feed import Reject, RowWarning, WarningKind
+from backend.catalogue.sources.feed import (
+    FeedRow,
+    ImageFile,
+    Reject,
+    RowWarning,
+    WarningKind,
+    kind_of,
+)
 from backend.catalogue.sources.files import DAMAGED, Files
+from backend.catalogue.sources.held_images import held_image
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.table import Table
 from backend.catalogue.sources.workbook_cells import cell_value
+from backend.catalogue.sources.workbook_parts import MergedCells, SheetParts, read_parts
 from backend.catalogue.sources.wrong_cells import record_of
 from backend.errors import UnreadableCatalogue
+from backend.vectors.image_points import MOST_IMAGES
 
 LARGEST_PART: Final = 1_000_000_000  # bytes of a part, unpacked; a bomb has more
 IN_MEMORY: Final = 20_000_000  # bytes of a workbook in a zip; a larger one is copied to the disk
+LARGEST_PICTURE: Final = 50_000_000  # bytes
 _WORKBOOK: Final = "xl/workbook.xml"
 _BROKEN: Final = (
     *DAMAGED,
@@ -46,7 +59,10 @@ class Workbook(Table):
     def __init__(self, files: Files, name: str, mapping: FeedMapping) -> None:
         self._sheet = ""
         self._others: list[str] = []
+        self._file: BinaryIO
         self._header_at = self._width = 0
+        self._parts = SheetParts()
+        self._pictures: zipfile.ZipFile | None = None
         super().__init__(files, name, mapping)
 
     def _read_header(self) -> Header:
@@ -63,7 +79,9 @@ class Workbook(Table):
                         break
                     if fallback is None and any(names):
                         fallback = sheet.title, at, names
-        chosen = found[0] if found else fallback
+            chosen = found[0] if found else fallback
+            if chosen is not None:
+                self._parts = read_parts(self._file, chosen[0])
         if chosen is None:
             raise UnreadableCatalogue(f"{self._name}: the workbook holds no rows")
         self._others = [title for title, _, _ in found[1:]]
@@ -89,18 +107,49 @@ class Workbook(Table):
         return Header(names, "")
 
     def _file_records(self) -> Iterator[TableRecord | Reject]:
-        with self._opened() as book:
+        with self._opened() as book, zipfile.ZipFile(self._file) as pictures:
+            self._pictures = pictures
+            merged = MergedCells(self._parts.merged)
             for at, row in _rows(book[self._sheet]):
-                if at > self._header_at and (record := self._record(at, row)):
+                if at > self._header_at and (record := self._record(at, row, merged)):
                     yield record
 
-    def _record(self, at: int, row: Sequence[Any]) -> TableRecord | None:
+    def _record(self, at: int, row: Sequence[Any], merged: MergedCells) -> TableRecord | None:
         """Return a row as a record; None if it is empty or holds the header again."""
         names = self._header.columns[: self._width]
         values = [cell_value(cell) for cell in row[: self._width]]
+        values = self._parts.mended(at, values)
         if values.count(None) == len(values) or values == names:
             return None
-        return record_of(at, [*values, *[None] * (self._width - len(values))], names)
+        values = merged.filled(at, [*values, *[None] * (self._width - len(values))])
+        return record_of(at, values, names)
+
+    def _row(self, record: TableRecord) -> FeedRow | Reject:
+        """Add the pictures of a row that names no image."""
+        row = super()._row(record)
+        members = self._parts.pictures.get(record.line)
+        if isinstance(row, Reject) or not members or self._has_template:
+            return row
+        if row.image or row.further or row.fields.get("image_uri"):
+            return row
+        kept = tuple(it for it in row.warnings if kind_of(it) is not WarningKind.NO_IMAGE)
+        images, wrong = self._read_pictures(members[:MOST_IMAGES])
+        row = replace(row, warnings=(*kept, *wrong))
+        if not images:
+            return row
+        first, *further = images
+        return replace(row, image=first, further=tuple(further) if further else row.further)
+
+    def _read_pictures(self, members: Sequence[str]) -> tuple[list[ImageFile], list[RowWarning]]:
+        """Return the pictures that can be read, and what is wrong with the others."""
+        images, wrong = [], []
+        for name in members:
+            try:
+                images.append(held_image(_member(self._pictures, name)))
+            except (KeyError, ValueError, *DAMAGED) as error:
+                text = f"the picture {name} in the workbook cannot be read: {error}"
+                wrong.append(RowWarning(WarningKind.IMAGE, text))
+        return images, wrong
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -114,6 +163,7 @@ class Workbook(Table):
         with self._files.open(self._name) as stream, _seekable(stream) as file:
             try:
                 _check_sizes(self._name, file)
+                self._file = file
                 book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
                 try:
                     yield book
@@ -129,6 +179,15 @@ def is_workbook(stream: BinaryIO) -> bool:
     with suppress(ValueError, struct.error, *DAMAGED), zipfile.ZipFile(stream) as parts:
         return _WORKBOOK in parts.namelist()
     return False
+
+
+def _member(parts: zipfile.ZipFile | None, name: str) -> bytes:
+    """Return a picture's bytes. Raises ValueError for a very large one, and what zipfile does."""
+    if parts is None:
+        raise ValueError("the workbook is closed")
+    if (size := parts.getinfo(name).file_size) > LARGEST_PICTURE:
+        raise ValueError(f"it has {size:,} bytes, more than {LARGEST_PICTURE:,}")
+    return parts.read(name)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ GOOGLES_PREFIX: Final = "g"  # also where nothing declares it
 GOOGLES: Final = {"http://base.google.com/ns/1.0", "https://base.google.com/ns/1.0"}
 LARGEST_ITEM: Final = 1_000_000  # characters of text in one item
 MOST_ELEMENTS: Final = 10_000  # in one item
+_OUTER: Final = "all"
 
 
 class Items:
@@ -36,7 +37,13 @@ class Items:
         self._ready: list[NamedRecord | Reject] = []
         self._categories = CategoryTree()
         self._of_google = {GOOGLES_PREFIX}
-        self._parser = parser = expat.ParserCreate("utf-8")
+        self.tag: str | None = None  # of the last item, as it is written
+        self._around: list[str] = []  # the elements open around the items
+        self._above = b""  # what the parser got before the file, see `restart`
+        self._parser = self._new_parser()
+
+    def _new_parser(self) -> expat.XMLParserType:
+        parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
@@ -45,10 +52,33 @@ class Items:
         parser.EntityDeclHandler = _refuse_doctype
         parser.UseForeignDTD(True)  # makes an undeclared entity a skipped one, not an error
         parser.SkippedEntityHandler = self._entity
+        return parser
+
+    def restart(self) -> None:
+        """Go on behind a fault, within the elements that are open around the items.
+
+        One more element is around them, so that several documents may follow each other.
+        """
+        outer = self._around if self._above else [_OUTER, *self._around]
+        self._above = "".join(f"<{tag}>" for tag in outer).encode()
+        self._open, self._around, self._depth = [], [], 0
+        self._parser = self._new_parser()
+        self._parser.Parse(self._above, False)
+
+    def is_in_item(self) -> bool:
+        """Tell whether an item has begun and not ended."""
+        return bool(self._open)
+
+    def error_at(self) -> int:
+        """Return where a fault is, in bytes from the first that this parser got of the file."""
+        return self._parser.ErrorByteIndex - len(self._above)
 
     def feed(self, chunk: bytes, *, is_last: bool = False) -> Iterator[NamedRecord | Reject]:
         """Parse a chunk, and yield the items that end in it. Raises ExpatError."""
-        self._parser.Parse(chunk, is_last)
+        self._parser.Parse(chunk, is_last and not self._above)
+        if is_last and self._above:
+            ends_outer = self._around == [_OUTER] and not self._open
+            self._parser.Parse(f"</{_OUTER}>".encode() if ends_outer else b"", True)
         yield from self.done()
 
     def done(self) -> Iterator[NamedRecord | Reject]:
@@ -69,11 +99,15 @@ class Items:
             self._open.append(self._element(tag, {} if self._is_too_large() else attributes))
         elif (name := tag.rpartition(":")[2].lower()) == "category":
             self._categories.begin(attributes)
+            self._around.append(tag)
         elif name in self._items:
             if prefix := tag.rpartition(":")[0]:
                 self._bare.add(prefix)
+            self.tag = tag
             self._open = [self._element(tag, attributes)]
             self._size = self._elements = 0
+        else:
+            self._around.append(tag)
 
     def _element(self, tag: str, attributes: Mapping[str, str]) -> Element:
         """Return an element. Of prefixes, Google's and those of items do not stay in its name."""
@@ -86,6 +120,7 @@ class Items:
         self._depth -= 1
         if not self._open:
             self._categories.end()
+            self._around.pop()
             return
         element = self._open.pop()
         if self._open:

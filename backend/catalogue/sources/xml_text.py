@@ -6,7 +6,14 @@ import codecs
 import re
 from typing import Final
 
-from backend.catalogue.sources.encodings import TITLES, checked_encoding, find_format
+from backend.catalogue.sources.encodings import (
+    LOST_NOTE,
+    TITLES,
+    checked_encoding,
+    find_format,
+    mended_utf_8,
+    single_byte_encoding,
+)
 from backend.catalogue.sources.legacy_text import legacy_encoding
 from backend.errors import ConfigurationError, UnreadableCatalogue
 
@@ -42,14 +49,21 @@ class XmlText:
         if not encoding and (legacy := _legacy(head, self._encoding)):
             self._encoding = legacy
             self.note = f"the file is not UTF-8; read as {TITLES[legacy]}. --encoding overrides it"
-        self._decoder = codecs.getincrementaldecoder(self._encoding)(errors="replace")
+        self._is_utf_8 = self._encoding in ("utf-8", "utf-8-sig")
+        self._fallback = single_byte_encoding(head)
+        errors = "surrogateescape" if self._is_utf_8 else "replace"
+        self._decoder = codecs.getincrementaldecoder(self._encoding)(errors=errors)
         self._is_first, self._is_cdata, self._rest = True, False, ""
 
     def translate(self, chunk: bytes, *, is_last: bool) -> bytes:
         """Return the next chunk. Blank lines above the XML declaration are left out."""
         text = self._decoder.decode(chunk, is_last)
+        if self._is_utf_8 and (mended := mended_utf_8(text, self._fallback)) != text:
+            text, title = mended, TITLES[self._fallback]
+            self.note = self.note or f"UTF-8 in parts only; the rest is read as {title}"
         if self.note is None and "\N{REPLACEMENT CHARACTER}" in text:
-            self.note = f"some characters are not in {self._encoding}, which the file should be in"
+            not_in = f"some characters are not in {self._encoding}, which the file should be in"
+            self.note = f"the file {LOST_NOTE}" if self._is_utf_8 else not_in
         text = self._rest + text.translate(_FORBIDDEN)
         if self._is_first:
             text = text.lstrip("\ufeff \t\r\n")
@@ -86,8 +100,14 @@ def _allowed(reference: re.Match[str]) -> str:
 
 
 def _legacy(head: bytes, declared: str) -> str | None:
-    """Return the encoding of a file that should be UTF-8 and holds none of it."""
-    is_unicode = declared not in ("utf-8", "utf-8-sig") or find_format(head).note is None
+    """Return the encoding of a file that should be UTF-8 and holds none of it.
+
+    What stands between two elements counts as a line does elsewhere.
+    """
+    is_unicode = (
+        declared not in ("utf-8", "utf-8-sig")
+        or find_format(head.replace(b">", b">\n")).note is None
+    )
     return None if is_unicode else legacy_encoding(head)
 
 

@@ -34,6 +34,13 @@ def named(rows: list[FeedRow]) -> list[tuple[str, str | None, float | None]]:
         "“sku”,“name”,“price”\n“A”,“Tee, blue”,“9.90”\n“B”,“O'Neill cap”,“5.00”\n",
         "sku~name~price\nA~Tee, blue~9.90\nB~O'Neill cap~5.00\n",
         "sku^name^price\nA^Tee, blue^9.90\nB^O'Neill cap^5.00\n",
+        "sku#name#price\nA#Tee, blue#9.90\nB#O'Neill cap#5.00\n",
+        "sku~|~name~|~price\nA~|~Tee, blue~|~9.90\nB~|~O'Neill cap~|~5.00\n",
+        '"sku"|#|"name"|#|"price"\n"A"|#|"Tee, blue"|#|"9.90"\n"B"|#|"O\'Neill cap"|#|"5"\n',
+        (
+            "<br />\n<b>Warning</b>: x in <b>/y.php</b><br />\nsku;name;price\n"
+            "A;Tee, blue;9.90\nB;O'Neill cap;5.00\n"
+        ),
         "| sku | name | price |\n|--|:-:|-:|\n| A | Tee, blue | 9.90 |\n| B | O'Neill cap | 5 |\n",
         "sku | name | price\n--- | --- | ---\nA | Tee, blue | 9.90\nB | O'Neill cap | 5\n",
         " sku | name | price \n-----+------+-------\n A | Tee, blue | 9.90\n B | O'Neill cap | 5\n",
@@ -41,6 +48,7 @@ def named(rows: list[FeedRow]) -> list[tuple[str, str | None, float | None]]:
     ],
     ids=[
         *("single", "single-semicolon", "single-rows", "blanks", "curly", "tilde", "caret"),
+        *("hash", "several-signs", "quoted-several-signs", "messages-above"),
         *("markdown", "markdown-bare", "psql", "mysql"),
     ],
 )
@@ -132,3 +140,20 @@ def test_a_comma_that_divides_an_amount_is_no_wrong_price(
 def test_a_comma_in_a_name_is_none_of_a_price_that_is_written_with_points(tmp_path: Path) -> None:
     rows, _ = read(tmp_path, "sku,name,price,colour\nA,Boot,42,90,red\nB,Cap,5.00,blue\n")
     assert named(rows) == [("A", "Boot,42", 90.0), ("B", "Cap", 5.0)]
+
+
+def test_a_line_that_another_delimiter_divides_is_read_and_said(tmp_path: Path) -> None:
+    rows, rejects = read(tmp_path, "sku,name,price\nA;Tee;9.90\nB,Cap,5\nC\tHat\t3\n")
+    assert named(rows) == [("A", "Tee", 9.9), ("B", "Cap", 5), ("C", "Hat", 3)]
+    assert rejects == []
+    assert rows[0].warnings[0] == "the line is divided by ';', the header by ','"
+
+
+def test_a_line_that_nothing_divides_into_the_columns_is_a_reject(tmp_path: Path) -> None:
+    _, (reject,) = read(tmp_path, "sku,name,price\nA;Tee\nB,Cap,5\n")
+    assert reject.reason == "1 value, where the header has 3 columns: the line is cut off"
+
+
+def test_a_sku_of_signs_alone_is_kept(tmp_path: Path) -> None:
+    rows, _ = read(tmp_path, "sku,name\n<b>,Tee\n")
+    assert [row.sku for row in rows] == ["<b>"]

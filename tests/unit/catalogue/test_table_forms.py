@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import errno
 import gzip
 import io
 import json
@@ -20,6 +22,7 @@ from backend.catalogue.sources import open_source
 from backend.catalogue.sources.csv_header import read_header
 from backend.catalogue.sources.csv_records import open_csv
 from backend.catalogue.sources.feed import FeedRow, Reject
+from backend.catalogue.sources.files import damage
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping, read_mapping
 from backend.errors import ConfigurationError, CorruptImage, UnreadableCatalogue
 
@@ -72,6 +75,39 @@ def test_a_table_is_read_in_any_of_these_forms(tmp_path: Path, data: bytes) -> N
     found = rows(written(tmp_path, data))
     assert [row.fields["display_name"] for row in found] == ["Kühler Hut", "Größe 40"]
     assert [row.fields["price"] for row in found] == [10, 11]
+
+
+def test_a_line_that_is_utf_8_in_parts_only_is_read_by_its_parts(tmp_path: Path) -> None:
+    line = "A;Größe;".encode() + "grün\n".encode("cp1252")
+    data = b"sku;name;colour\n" + line + "B;Kühler Hut;blau\n".encode()
+    first, second = rows(written(tmp_path, data))
+    assert (first.fields["display_name"], first.fields["base_colour"]) == ("Größe", "grün")
+    assert "UTF-8 in parts only" in first.warnings[0]
+    assert second.fields["display_name"] == "Kühler Hut"
+
+
+def test_characters_that_were_lost_before_are_said(tmp_path: Path) -> None:
+    first, second = rows(written(tmp_path, "sku;name\nA;Gr\ufffd\ufffde\nB;Hut\n"))
+    assert "characters were lost before" in first.warnings[0]
+    assert not any("lost" in warning for warning in second.warnings)
+
+
+def test_a_packed_file_that_ends_before_its_first_block_says_so(tmp_path: Path) -> None:
+    packed = bz2.compress(TABLE.encode() * 100)
+    with pytest.raises(UnreadableCatalogue, match="bzip2 file ends before its trailer"):
+        read(written(tmp_path, packed[:60], "feed.csv.bz2"))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.EIO, "Input/output error"), "the file cannot be read: Input/output error"),
+        (OSError("Invalid data stream"), "the file is damaged: Invalid data stream"),
+        (EOFError("it ended"), "the file is damaged: it ended"),
+    ],
+)
+def test_a_fault_of_the_host_is_no_damage_of_the_file(error: Exception, reason: str) -> None:
+    assert damage(error) == reason
 
 
 def test_cyrillic_is_recognised_and_said_once(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import struct
 import sys
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -127,6 +128,11 @@ def test_planes_that_would_be_mixed_up_are_refused() -> None:
         ({"compression": 50002, "samples": 3}, "compressed by JPEG XL"),
         ({"compression": 12345, "samples": 3}, "compressed by method 12345"),
         ({"bits": 32, "samples": 3}, "32 bits a channel and RGB"),
+        ({"bits": 16, "samples": 3, "sample_format": 2}, "signed numbers of 16 bits"),
+        (
+            {"bits": 16, "samples": 2, "colours": 1, "extra": 2},
+            "16 bits a channel and grey and a further channel",
+        ),
         ({"colours": 32803, "bits": 14}, "14 bits a channel and a camera's raw colours"),
     ],
 )
@@ -135,6 +141,36 @@ def test_a_tiff_of_an_unsupported_kind_is_refused_by_its_kind(
 ) -> None:
     with pytest.raises(NotAnImage, match=f"a TIFF .*{reason}"):
         decode(tiff(60, 80, [bytes(60 * 80 * 12)], **form), limits=LIMITS)
+
+
+# --- files that were changed on their way ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda data: data.replace(b"\n", b"\r\n"), id="line ends"),
+        pytest.param(lambda data: data.decode("latin-1").encode(), id="encoded as UTF-8"),
+        pytest.param(lambda data: data.decode("utf-8", "replace").encode(), id="replaced"),
+    ],
+)
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_an_image_that_was_copied_as_text_is_named(
+    form: str, change: Callable[[bytes], bytes]
+) -> None:
+    noise = np.random.default_rng(7).integers(0, 255, (120, 120, 3), np.uint8)
+    data = encode(Image.fromarray(noise), form)
+    assert decode(data, limits=LIMITS).size == (120, 120)
+
+    with pytest.raises((CorruptImage, NotAnImage), match=r"as if it were text.*as a binary file"):
+        decode(change(data), limits=LIMITS)
+
+
+def test_a_webp_that_is_cut_off_says_how_much_is_there() -> None:
+    data = encode(Image.fromarray(PIXELS), "WEBP")
+
+    with pytest.raises(CorruptImage, match=rf"cut off: 100 of {len(data):,} bytes are there"):
+        decode(data[:100], limits=LIMITS)
 
 
 # --- PNG -------------------------------------------------------------------------------------
