@@ -46,6 +46,9 @@ log = structlog.get_logger(__name__)
 PROCESSES: Final = {"serve", "worker", "beat"}
 """The commands that run until they are stopped."""
 
+OWN_PACKAGES: Final = {"backend", "workers", "migrations"}
+"""If one of these lacks a module, the program is at fault."""
+
 app = typer.Typer(
     name="lookalike",
     help="Visual recommendations: import a catalogue, get similar products.",
@@ -103,8 +106,8 @@ app.command("health", rich_help_panel=OPERATION)(workers.health)
 def main() -> None:
     """Run the command line.
 
-    A LookalikeError, or a fault of the host or the database, becomes one line on stderr and exit
-    code 1.
+    A LookalikeError, a missing package, or a fault of the host or the database, becomes one line on
+    stderr and exit code 1.
     """
     try:
         app()
@@ -114,12 +117,25 @@ def main() -> None:
         from backend.bootstrap import explain
         from backend.settings import read_settings
 
-        said = explain(error, read_settings())
+        said = _missing_package(error) or explain(error, read_settings())
         if said is None:
             raise
         _end(said)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _missing_package(error: Exception) -> str | None:
+    """Say which package of others is not installed; None for any other fault."""
+    if not isinstance(error, ModuleNotFoundError):
+        return None
+    package = (error.name or "").partition(".")[0]
+    if package in {"", *OWN_PACKAGES}:
+        return None
+    return (
+        f"the package {package} is not installed, and this command needs it: install lookalike "
+        "again (docs/deploying.md)"
+    )
 
 
 def _end(reason: str) -> NoReturn:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich import box
 from rich.markup import escape
@@ -15,6 +16,8 @@ from backend.embedders import short_name
 if TYPE_CHECKING:
     from backend.lab.evaluation.intervals import Estimate
     from backend.lab.evaluation.results import Evaluation, Score
+
+NONE: Final = "-"
 
 
 def show_evaluation(evaluation: Evaluation) -> None:
@@ -47,20 +50,29 @@ def _score_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
         caption=f"{first.skipped:,} more have no relevant product" if first.skipped else None,
     )
     for score in scores:
-        plain = [f"{score.metrics[name].value:.3f}" for name in ("precision", "recall", "ndcg")]
+        plain = [figure(score.metrics[name].value) for name in ("precision", "recall", "ndcg")]
         lead = "" if score is first else _lead(score.lead["map"])
-        row = (interval(score.metrics["map"]), lead, *plain, f"{score.macro['map']:.3f}")
+        row = (interval(score.metrics["map"]), lead, *plain, figure(score.macro["map"]))
         table.add_row(escape(short_name(score.embedder)), *row)
     return table
 
 
+def figure(value: float) -> str:
+    """Write a figure; `-` where no query has one."""
+    return NONE if math.isnan(value) else f"{value:.3f}"
+
+
 def interval(estimate: Estimate) -> str:
-    """Write an estimate with half the width of its 95% interval."""
+    """Write an estimate with half the width of its 95% interval; `-` where there is none."""
+    if math.isnan(estimate.value):
+        return NONE
     return f"{estimate.value:.3f} ±{(estimate.high - estimate.low) / 2:.3f}"
 
 
 def _lead(estimate: Estimate) -> str:
     """Return the lead over the first embedder, in bold where its interval excludes zero."""
+    if math.isnan(estimate.value):
+        return NONE
     text = f"{estimate.value:+.3f}"
     return f"[bold]{text}[/]" if estimate.low > 0 or estimate.high < 0 else text
 
@@ -84,7 +96,7 @@ def _other_table(evaluation: Evaluation) -> Table:
         table.add_row(
             escape(short_name(one.spec)),
             f"{score.coverage:.1%}",
-            f"{score.metrics['diversity'].value:.3f}",
+            figure(score.metrics["diversity"].value),
             str(one.size),
             f"{one.index_mb:.1f}",
             "" if one.images_per_second is None else f"{one.images_per_second:,.0f}",

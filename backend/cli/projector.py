@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backend.cli.common import bar, err, out, services
+from backend.embedders import short_name
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
@@ -89,7 +90,7 @@ def write(
             folder,
             sample,
             flat,
-            note=f"{len(sample.products):,} products · {spec}",
+            note=f"{len(sample.products):,} products · {short_name(spec)}",
             open_image=lambda uri, box: open_image(found, uri, box),
             report=report,
         )

@@ -139,7 +139,7 @@ def _tune(folder: Path, recipe: TuningRecipe, notes: str) -> None:
         )
         history = run(context, recipe)
     out.print(
-        f"{len(history)} epochs. Embed with:\n\n"
+        f"{len(history)} epoch{'s' if len(history) != 1 else ''}. Embed with:\n\n"
         f"  LOOKALIKE_EMBEDDER='tuned?weights={(folder / 'tuned.npz').absolute()}'\n",
         soft_wrap=True,
         highlight=False,

@@ -62,8 +62,9 @@ class PhotographHead:
     ) -> npt.NDArray[np.float16]:
         """Return the mean look of a shop's products of each class, (CLASSES, size).
 
-        All products of a type belong to the class that most of them look like; a product without a
-        type (-1) belongs to its own. A class without products has zeros.
+        All products of a type belong to the class of which they have the largest shares together; a
+        product without a type (-1) belongs to the one it has most of. `types` (n,) has numbers,
+        `looks` (n, size) those of the shop's map. A class without products has zeros.
         """
         shares = self.shares(features)
         votes = np.zeros((types.max(initial=-1) + 1, shares.shape[1]), np.float32)

@@ -30,7 +30,8 @@ def read_tensors(path: Path) -> Any:
     try:
         return torch.load(path, weights_only=True, map_location="cpu")
     except UNREADABLE as error:
-        raise WeightsUnavailable(f"{path} is not a readable state dict: {error!r}") from None
+        why = str(error) if isinstance(error, OSError) else "it is cut off, or no such file"
+        raise WeightsUnavailable(f"{path} is not a readable state dict: {why}") from None
 
 
 def fit_tensors(

@@ -7,6 +7,7 @@ from typing import Final
 
 import jinja2
 
+from backend.embedders import short_name
 from backend.lab.evaluation.evaluating import Evidence
 from backend.lab.evaluation.example_queries import ExampleQueries
 from backend.lab.evaluation.results import Evaluation
@@ -55,6 +56,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["label_text"] = label_text
+    environment.filters["short_name"] = short_name
     return environment
 
 

@@ -93,7 +93,8 @@ def _blank(width: int, height: int) -> Image.Image:
 def _show(layer_maps: Maps, count: int) -> list[Image.Image]:
     if layer_maps[0].size == 1:
         strip = layer_maps.reshape(8, -1)
-        return [Image.fromarray(viridis(_scaled(strip))).resize((8 * _TILE, _TILE), 0)]
+        width = count * (_TILE + _GAP) - _GAP
+        return [Image.fromarray(viridis(_scaled(strip))).resize((width, _TILE), 0)]
     strongest = np.argsort(-layer_maps.std(axis=(1, 2)), kind="stable")[:count]
     return [Image.fromarray(viridis(_scaled(layer_maps[channel]))) for channel in strongest]
 
@@ -107,7 +108,7 @@ def _scaled(values: Maps) -> Maps:
 def _place(sheet: Image.Image, row: int, label: str, images: Sequence[Image.Image]) -> None:
     top = row * (_TILE + _GAP)
     ink = ImageDraw.Draw(sheet)
-    ink.multiline_text((0, top + _TILE // 3), label, "black", ImageFont.load_default(13))
+    ink.multiline_text((2 * _GAP, top + _TILE // 3), label, "black", ImageFont.load_default(13))
     for column, image in enumerate(images):
         height = _TILE
         width = max(_TILE, image.width if image.height == _TILE else 0)

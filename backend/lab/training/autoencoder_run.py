@@ -98,7 +98,9 @@ def begin_or_resume(
     if found is None:
         images = draw()
         if not images.training:
-            raise ConfigurationError("the catalogue has no image to train on")
+            raise ConfigurationError(
+                f"the catalogue has no image to train on; {len(images.held_out)} are held out"
+            )
         return AutoencoderRun(recipe=recipe, images=images)
     folder.check_recipe(asdict(AutoencoderRecipe(**found["recipe"])), asdict(recipe))
     return AutoencoderRun(

@@ -73,7 +73,9 @@ def prepare_data(
     duplicates = near_duplicates(features[candidates], features[validation], recipe.near_duplicate)
     training = candidates[~duplicates]
     if len(training) < FEWEST:
-        raise ConfigurationError(f"there are only {len(training)} products to train on")
+        raise ConfigurationError(
+            f"there are only {len(training)} products to train on; {FEWEST} are needed"
+        )
     coded = [_encode_targets(one.codes, training) for one in labels]
     return TuningData(
         training=training,

@@ -25,7 +25,7 @@ from backend.embedders.network import Network
 from backend.embedders.padding import fold_padding
 from backend.embedders.pixels import Pixels
 from backend.embedders.tracing import cut_at_last_map, trace
-from backend.errors import WeightsUnavailable
+from backend.errors import ConfigurationError, WeightsUnavailable
 
 FP32 = Compute(device="cpu", precision="fp32")
 
@@ -328,3 +328,8 @@ def test_random_weights_are_a_baseline_that_can_be_drawn_again() -> None:
 def test_the_default_preprocessing_keeps_the_shape_of_catalogue_photographs() -> None:
     height, width = PREPROCESSING.input_size
     assert 4 * width == 3 * height
+
+
+def test_a_gpu_that_is_not_there_is_told_by_its_setting() -> None:
+    with pytest.raises(ConfigurationError, match=r"LOOKALIKE_DEVICE=cuda:63: torch finds \d+ GPUs"):
+        load("torchvision/resnet18?weights=random", compute=Compute(device="cuda:63"))

@@ -291,6 +291,10 @@ def test_the_drawing_of_layers_has_a_row_for_each_layer(dimensions: int, layers:
     rows = [sheet.crop((112, 100 * n, 208, 100 * n + 96)) for n in range(layers + 1)]
     assert sheet.height == 100 * (layers + 1) - 4
     assert all(len(row.getcolors(1 << 15) or []) > 2 for row in rows)
+    # each row of maps, and the strip of a code of single numbers, ends at the right edge
+    edge = np.asarray(sheet)[:, -1].min(axis=1)
+    assert all(edge[100 * n + 48] < 255 for n in range(1, layers + 1))
+    assert (np.asarray(sheet)[:, :4] == 255).all()  # no letter touches the left one
 
 
 # --- the command -----------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from backend.catalogue.import_run import import_catalogue
 from backend.database.engine import Database
 from backend.database.models import Base, ImageVector, Product
 from backend.embedders import load
+from backend.embedders.pca import Pca
 from backend.errors import NotAnImage, NotEvaluable
 from backend.lab.evaluation.evaluating import EvaluationContext, evaluate
 from backend.lab.evaluation.labels import Labels, label, read_products
@@ -419,6 +420,37 @@ def test_the_page_needs_nothing_from_outside(run: Run, tmp_path: Path) -> None:
     assert all(source.startswith("data:image/webp;base64,") for source in sources)
     assert all(target.startswith("#") for target in targets)
     assert not re.search(r"url\(|@import|https?:", written)
+
+
+def test_no_table_and_no_page_shows_a_figure_that_is_no_number(
+    run: Run, services: Services, tmp_path: Path
+) -> None:
+    """Where each product is the only one of its label, no query has a figure."""
+    alone = "UPDATE products SET base_colour = sku"
+    services.db.write(lambda session: session.execute(text(alone)))
+    page = tmp_path / "page.html"
+
+    by = ("--by", "base_colour,article_type", "--html", str(page), "--timed", "0")
+    both = [part for spec in SPECS for part in ("--embedder", spec)]
+    shown = run(*by, *both).stdout
+
+    assert "By base_colour: 0 queries" in shown
+    assert not re.search(r"\bnan\b", shown + page.read_text("utf-8"))
+
+
+def test_the_report_shows_eight_digits_of_a_digest(run: Run, tmp_path: Path) -> None:
+    """Such as that of an adapted embedder's statistics: 64 digits are no name for people."""
+    digest, page = "0f" * 32, tmp_path / "page.html"
+    fitted = tmp_path / f"{digest}.npz"
+    components = np.eye(12, 144, dtype=np.float16)
+    Pca(mean=np.zeros(144, np.float16), components=components, provenance={}).save(fitted)
+
+    spec = f"raw-pixels?height=8&width=6&pca={fitted}"
+    run("--embedder", spec, "--html", str(page), "--timed", "0", "--by", "article_type")
+
+    shown = re.sub(r'title="[^"]*"', "", page.read_text("utf-8"))
+    assert digest not in shown
+    assert f"{digest[:8]}….npz" in shown
 
 
 def test_the_page_shows_queries_with_framed_neighbours(run: Run, tmp_path: Path) -> None:

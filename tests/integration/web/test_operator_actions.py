@@ -281,9 +281,12 @@ def test_the_last_evaluation_is_kept_and_shown(
     monkeypatch.setenv("LOOKALIKE_EMBEDDER", "mean-colour")  # loading a network takes seconds
     with Shop(settings) as shop:
         for number in range(6):
-            shop.put(str(number), COLOURS[number % 2], article_type=COLOURS[number % 2])
+            kind = {"article_type": COLOURS[number % 2], "base_colour": f"colour {number}"}
+            shop.put(str(number), COLOURS[number % 2], **kind)
         shop.work()
-    run_command("evaluate", "--by", "article_type", "--timed", "0", "--html", "report.html")
+    run_command(
+        "evaluate", "--by", "article_type,base_colour", "--timed", "0", "--html", "report.html"
+    )
     stored = json.loads(settings.evaluation_file("json").read_text())
     assert stored["index"] == 6
     with Shop(settings) as shop:
@@ -291,6 +294,7 @@ def test_the_last_evaluation_is_kept_and_shown(
         page = text_of(browser.read("/evaluation"))
         assert "6 products in the index" in page
         assert "Relevant: the same article type" in page
+        assert page.count("no query has another product with its label") == 1  # not: 0.000
         assert "mean-colour" in page
         report = browser.get("/evaluation/report")
         assert report.status_code == 200
