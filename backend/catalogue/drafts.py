@@ -5,8 +5,6 @@ The model is also the schema in the OpenAPI document, so it cannot say anything 
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,11 +25,11 @@ from pydantic_core import ErrorDetails
 
 from backend import near_names
 from backend.catalogue import skus
+from backend.catalogue.draft_attributes import Attributes, check_attributes
 from backend.catalogue.draft_images import LONGEST_URI, ImageItem, ImageRef, ImageUri, image_ref
 from backend.catalogue.request_schema import without_defaults
-from backend.catalogue.texts import is_storable, normalise_text, storable
+from backend.catalogue.texts import normalise_text
 from backend.errors import InvalidProduct
-from backend.filters import Scalar
 from backend.validation import reason_of, unknown_field
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -41,11 +39,8 @@ CATEGORICAL: Final = (
 )
 LONGEST_NAME: Final = 2_000
 LONGEST_CATEGORY: Final = 255  # characters
-LONGEST_KEY: Final = 128
-MOST_ATTRIBUTES: Final = 200
 MOST_NEAREST: Final = 20
 """Unknown fields of one product whose nearest name is looked for."""
-LARGEST_ATTRIBUTES: Final = 32_768  # bytes of JSON in UTF-8
 YEARS: Final = range(1900, 2101)
 DEAREST: Final = 9_999_999_999.99  # what NUMERIC(12, 2) holds
 CENT: Final = Decimal("0.01")
@@ -96,91 +91,6 @@ def _check_currency(code: str | None) -> str | None:
     return code
 
 
-def _check_attributes(value: Any) -> Any:
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise ValueError("must be an object")
-    if (count := len(_not_empty(value))) > MOST_ATTRIBUTES:
-        raise ValueError(f"has {count} keys; at most {MOST_ATTRIBUTES} are allowed")
-    for key, item in value.items():
-        _check_attribute(key, item)
-    if _size(_not_empty(value)) > LARGEST_ATTRIBUTES:
-        raise ValueError(f"takes more than {LARGEST_ATTRIBUTES} bytes as JSON")
-    return dict(value)
-
-
-def _not_empty(attributes: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return the attributes that are stored: None only drops one, and counts for no limit."""
-    return {key: value for key, value in attributes.items() if value is not None}
-
-
-def _size(value: Any) -> int:
-    """Return how many bytes a value takes as JSON in UTF-8."""
-    return len(json.dumps(value, ensure_ascii=False).encode())
-
-
-def sift_attributes(attributes: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the attributes that can be stored, and the reason for each that cannot.
-
-    One that cannot is None in the first result, so that it drops what was stored under its name.
-    If all together are too large, the largest are left out.
-    """
-    kept: dict[str, Any] = {}
-    reasons: dict[str, str] = {}
-    for key, value in attributes.items():
-        try:
-            _check_attribute(key, value)
-        except ValueError as wrong:
-            reasons[str(key)] = str(wrong).removeprefix(f"{key} ")
-        else:
-            kept[key] = value
-    for key in list(_not_empty(kept))[MOST_ATTRIBUTES:]:
-        reasons[key] = f"only {MOST_ATTRIBUTES} attributes are kept"
-    reasons |= _too_large({key: it for key, it in kept.items() if key not in reasons})
-    return kept | dict.fromkeys(filter(_is_key, reasons)), reasons
-
-
-def _too_large(attributes: Mapping[str, Any]) -> dict[str, str]:
-    """Return the reason for each attribute without which the rest is small enough."""
-    left = _not_empty(attributes)
-    if _size(left) <= LARGEST_ATTRIBUTES:
-        return {}
-    sizes = {key: _size({key: value}) for key, value in left.items()}
-    total, reasons = _size(left), {}
-    for key in sorted(sizes, key=lambda key: -sizes[key]):
-        if total <= LARGEST_ATTRIBUTES:
-            break
-        total -= sizes[key]
-        reasons[key] = (
-            f"{sizes[key]:,} bytes; all attributes may have {LARGEST_ATTRIBUTES:,} together"
-        )
-    return reasons
-
-
-def _is_key(key: Any) -> bool:
-    return isinstance(key, str) and 1 <= len(key) <= LONGEST_KEY and is_storable(key)
-
-
-def _check_attribute(key: Any, value: Any) -> None:
-    if not isinstance(key, str) or not 1 <= len(key) <= LONGEST_KEY:
-        raise ValueError(f"a key must be a string of 1 to {LONGEST_KEY} characters")
-    storable(key)
-    if value is None:
-        return
-    for item in value if isinstance(value, list) else [value]:
-        if not isinstance(item, str | int | float):
-            raise ValueError(
-                f"{key} must be a string, number, boolean, null or a list of the three"
-            )
-        if isinstance(item, str):
-            storable(item)
-        elif isinstance(item, float) and not math.isfinite(item):
-            raise ValueError(f"{key} must be a finite number")
-        elif isinstance(item, int) and not -(2**63) <= item < 2**63:
-            raise ValueError(f"{key} is a whole number of more than 64 bits")
-
-
 def _check_link(link: str | None) -> str | None:
     """Return an address that a browser opens as a page: a link is shown, and never fetched."""
     if link is None:
@@ -226,7 +136,6 @@ Link: TypeAlias = Annotated[
     BeforeValidator(normalise_text),
     AfterValidator(_check_link),
 ]
-Attributes: TypeAlias = dict[str, Scalar | list[Scalar] | None]
 
 
 class ProductFields(BaseModel):
@@ -255,7 +164,7 @@ class ProductFields(BaseModel):
     attributes: Annotated[
         Attributes | None,
         Field(description="open attributes: scalars, or lists of scalars"),
-        BeforeValidator(_check_attributes),
+        BeforeValidator(check_attributes),
     ] = {}
     image_uri: ImageUri = Field(
         None,

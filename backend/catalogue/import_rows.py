@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
+from backend.catalogue.draft_attributes import sift_attributes
 from backend.catalogue.draft_images import check_uri, image_ref
-from backend.catalogue.drafts import Draft, parse, sift_attributes
+from backend.catalogue.drafts import Draft, parse
 from backend.catalogue.import_memory import LastLines
 from backend.catalogue.sources.feed import (
     FeedRow,

@@ -7,26 +7,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from backend.catalogue import filter_sql
 from backend.database.models import Product
 from backend.filters import FieldType
 from backend.filters.spellings import FLOATS, float_token
 from backend.vectors import SLOT
 
+NOT_INDEXED: Final = ("sku", "display_name")
+"""Columns that lists can be filtered by in SQL alone."""
 COLUMNS: Final[dict[str, FieldType]] = {
-    "gender": "keyword",
-    "master_category": "keyword",
-    "sub_category": "keyword",
-    "article_type": "keyword",
-    "base_colour": "keyword",
-    "season": "keyword",
-    "usage": "keyword",
-    "group_id": "keyword",
-    "brand": "keyword",
-    "link": "keyword",
-    "year": "integer",
-    "price": "float",
-    "currency": "keyword",
-    "in_stock": "bool",
+    name: kind for name, kind in filter_sql.COLUMNS.items() if name not in NOT_INDEXED
 }
 """The product columns that are indexed payload fields."""
 

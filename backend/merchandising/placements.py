@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Text, bindparam, cast, delete, select
+from sqlalchemy import Text, bindparam, cast, select
 from sqlalchemy.orm import Session
 
 from backend.database import clock
@@ -19,6 +19,7 @@ from backend.database.locks import Lock, hold
 from backend.database.models import Placement, PlacementChange
 from backend.database.reader import Reader
 from backend.errors import InvalidPlacement, UnknownPlacement
+from backend.merchandising import changes
 
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _NAME_RULE: Final = (
@@ -26,9 +27,6 @@ _NAME_RULE: Final = (
 )
 MOST: Final = 200
 """Placements of one shop."""
-
-KEPT: Final = 10_000
-"""Changes that are kept, of all placements together."""
 
 
 def read(session: Session, name: str) -> Placement:
@@ -136,9 +134,7 @@ def _note(session: Session, placement: Placement, change: str, by: str | None) -
         changed_by=by,
         at=clock.now(session),
     )
-    session.add(made)
-    session.flush()
-    session.execute(delete(PlacementChange).where(PlacementChange.id <= made.id - KEPT))
+    changes.store(session, made)
 
 
 def describe(placement: Placement) -> dict[str, Any]:
@@ -153,11 +149,4 @@ def describe(placement: Placement) -> dict[str, Any]:
 
 def describe_change(change: PlacementChange) -> dict[str, Any]:
     """Return a change as JSON."""
-    return {
-        "name": change.name,
-        "version": change.version,
-        "change": change.change,
-        "settings": change.settings,
-        "by": change.changed_by,
-        "at": change.at.isoformat(),
-    }
+    return {"name": change.name, **changes.described(change)}

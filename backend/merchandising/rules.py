@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.database import clock
 from backend.database.locks import Lock, hold
 from backend.database.models import RuleChange, RuleRow
 from backend.errors import InvalidRule, UnknownRule
+from backend.merchandising import changes
 
 MOST: Final = 500
 """Rules of one shop: a process holds all of them in memory."""
-
-KEPT: Final = 10_000
-"""Changes that are kept, of all rules together."""
 
 
 def read(session: Session, id: int | None) -> RuleRow:
@@ -101,9 +99,7 @@ def _note(session: Session, rule: RuleRow, change: str, by: str | None) -> None:
         changed_by=by,
         at=clock.now(session),
     )
-    session.add(made)
-    session.flush()
-    session.execute(delete(RuleChange).where(RuleChange.id <= made.id - KEPT))
+    changes.store(session, made)
 
 
 def describe(rule: RuleRow) -> dict[str, Any]:
@@ -119,11 +115,4 @@ def describe(rule: RuleRow) -> dict[str, Any]:
 
 def describe_change(change: RuleChange) -> dict[str, Any]:
     """Return a change as JSON."""
-    return {
-        "rule": change.rule_id,
-        "version": change.version,
-        "change": change.change,
-        "settings": change.settings,
-        "by": change.changed_by,
-        "at": change.at.isoformat(),
-    }
+    return {"rule": change.rule_id, **changes.described(change)}

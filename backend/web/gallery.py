@@ -9,7 +9,7 @@ from flask import render_template, request
 
 from backend import generations
 from backend.access.scope import Scope
-from backend.api import similar
+from backend.api import similar_lists
 from backend.api.context import filterable, services
 from backend.api.schemas import Json
 from backend.api.schemas import pages as cursors
@@ -75,7 +75,7 @@ def _find_by_looks(reader: QueryReader, words: str) -> dict[str, Any]:
     query = replace(query, shaping=replace(query.shaping, group_by="group_id"))
     items, problem = list[Json](), None
     try:
-        items = similar.by_text(query, list(asking.SHOWN))["items"]
+        items = similar_lists.by_text(query, list(asking.SHOWN))["items"]
     except WordsUnavailable as error:
         problem = error.message
     return {"items": items, "cursor": None, "where": where, "problem": problem}

@@ -9,7 +9,7 @@ from flask import render_template, request
 from werkzeug.datastructures import MultiDict
 
 from backend.access.scope import Scope
-from backend.api import similar
+from backend.api import similar_lists
 from backend.api.context import filterable
 from backend.api.problems import RequestError
 from backend.api.schemas.image_query import read_box
@@ -48,7 +48,7 @@ def search() -> str:
     reader.finish()
     query = Query(limit=MOST, schema=filterable(), shaping=Shaping(group_by="group_id"))
     query = replace(query, box=region, explain=True)
-    found = similar.by_image(data, query, list(asking.SHOWN))
+    found = similar_lists.by_image(data, query, list(asking.SHOWN))
     parts = [
         {"box": part["box"], "label": LABELS.get(part["kind"], part["kind"].capitalize())}
         for part in found["meta"].get("regions", [])

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from flask import render_template, request
 
 from backend.access.scope import Scope
-from backend.api import similar, together
+from backend.api import similar_lists, together
 from backend.api.context import filterable, services
 from backend.api.schemas import Json
 from backend.api.schemas.similar_requests import read_query
@@ -73,7 +73,7 @@ def show_product(sku: str) -> str:
 def _find_similar(sku: str, query: Query, fields: list[str]) -> tuple[Json | None, str | None]:
     """Return what looks like a product, or why that cannot be said now."""
     try:
-        return similar.by_sku(sku, query, fields or list(asking.SHOWN)), None
+        return similar_lists.by_sku(sku, query, fields or list(asking.SHOWN)), None
     except (NotSearchable, NoGeneration, IndexUnavailable) as error:
         return None, error.message
 

@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from backend import log_fields, logs
-from backend.logs import RunLog
+from backend.logs import RunLog, run_log
 
 PROCESS = """
 import logging, sys, threading, warnings
@@ -77,7 +77,7 @@ def test_a_long_run_leaves_its_start_its_progress_and_its_end(
     with structlog.testing.capture_logs() as lines:
         run = RunLog("import", path="feed.csv")
         run.progress(done=1)
-        monkeypatch.setattr(logs, "PROGRESS_SECONDS", 0)
+        monkeypatch.setattr(run_log, "PROGRESS_SECONDS", 0)
         run.progress(done=2)
         run.end(added=2)
         RunLog("import", path="other.csv").fail(OSError("no space left"))

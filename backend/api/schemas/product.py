@@ -11,7 +11,8 @@ from typing_extensions import TypeAliasType
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document
 from backend.api.schemas.unknown_attributes import PAGE_META, PageMeta
-from backend.catalogue.drafts import Attributes, ProductFields, Sku
+from backend.catalogue.draft_attributes import Attributes
+from backend.catalogue.drafts import ProductFields, Sku
 from backend.catalogue.product_lines import READ_ONLY
 from backend.catalogue.products import FIELDS, Draft, parse
 from backend.catalogue.skus import normalise

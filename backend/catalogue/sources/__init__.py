@@ -36,6 +36,7 @@ from backend.catalogue.sources.json_document import JsonDocument, is_document
 from backend.catalogue.sources.json_lines import JsonLines
 from backend.catalogue.sources.loose_json import ABOVE, without_comments
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
+from backend.catalogue.sources.open_document import OpenDocument, is_open_document
 from backend.catalogue.sources.packing import CHUNK, Packing, unpacked
 from backend.catalogue.sources.parquet import Parquet
 from backend.catalogue.sources.styles_csv import IMAGE, StylesCsv
@@ -90,14 +91,14 @@ def _files(path: Path) -> tuple[Files, Sequence[str]]:
 
 def _is_workbook(path: Path) -> bool:
     with path.open("rb") as stream:
-        return is_workbook(stream)
+        return is_workbook(stream) or is_open_document(stream)
 
 
 def _open_table(files: Files, names: Sequence[str], mapping: FeedMapping) -> Source:
     """Open a table by its content; its name matters only for styles.csv."""
     name = names[0]
-    if _holds_workbook(files, name):
-        return Workbook(files, name, mapping)
+    if workbook := _workbook_in(files, name):
+        return workbook(files, name, mapping)
     with files.open(name) as stream:
         head = _head(name, stream)
     if head.startswith(PARQUET_MAGIC) or name.lower().endswith(PARQUET):
@@ -110,12 +111,15 @@ def _open_table(files: Files, names: Sequence[str], mapping: FeedMapping) -> Sou
     return table
 
 
-def _holds_workbook(files: Files, name: str) -> bool:
+def _workbook_in(files: Files, name: str) -> type[Workbook] | None:
     with suppress(*DAMAGED), files.open(name) as stream:
         is_zip = stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC
         stream.seek(0)
-        return is_zip and is_workbook(stream)
-    return False
+        if is_zip and is_workbook(stream):
+            return Workbook
+        stream.seek(0)
+        return OpenDocument if is_zip and is_open_document(stream) else None
+    return None
 
 
 def _head(name: str, stream: BinaryIO) -> bytes:

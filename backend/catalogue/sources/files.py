@@ -24,12 +24,12 @@ STYLES: Final = "styles.csv"
 PARQUET: Final = (".parquet", ".pq")
 TABLES: Final = (".csv", ".tsv", *PARQUET)
 LESS_CERTAIN: Final = (  # names that other files beside a table often have
-    *(".jsonl", ".ndjson", ".xml", ".xlsx", ".xlsm"),
+    *(".jsonl", ".ndjson", ".xml", ".xlsx", ".xlsm", ".ods"),
     *(".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson.gz", ".xml.gz"),
 )
 LEAST_CERTAIN: Final = (".txt", ".tab", ".txt.gz")  # Google's own examples are .txt
 SETTINGS_TOO: Final = (".json", ".json.gz")  # names that programs give their settings
-PACKED: Final = (".bz2", ".xz")
+PACKED: Final = (".bz2", ".xz", ".zst")
 _ONE_TABLE: Final = f"a catalogue holds {STYLES}, or one CSV, XLSX, JSON Lines, XML or Parquet file"
 _NAME_IT: Final = "Name the file itself."
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -278,7 +278,7 @@ def is_least_certain(name: str) -> bool:
 
 
 def _without_packing(name: str) -> str:
-    """Return a name in small letters; what `.bz2` and `.xz` hold counts as if it was gzipped."""
+    """Return a name in small letters; what is packed otherwise counts as if it was gzipped."""
     name = name.lower()
     return f"{name.rpartition('.')[0]}.gz" if name.endswith(PACKED) else name
 

@@ -1,4 +1,4 @@
-"""Packed files, read as a stream: gzip, bzip2 and xz, also within each other."""
+"""Packed files, read as a stream: gzip, bzip2, xz and Zstandard, also within each other."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, TypeAlias
+
+from backend.catalogue.sources import zstandard
 
 Translate: TypeAlias = Callable[[bytes, bool], bytes]
 """Takes a chunk, and whether it is the last; returns what stands in its place."""
@@ -29,6 +31,12 @@ class Packing:
     is_proven: bool = False  # with its trailer, which has the length and a checksum
     ended_early: str | None = None
 
+    def end(self, is_whole: bool) -> None:
+        """Note how a file of Zstandard ended."""
+        self.is_proven = is_whole
+        if not is_whole:
+            self.ended_early = "the Zstandard file ends before its last frame does"
+
 
 def unpacked(stream: BinaryIO, packing: Packing | None = None) -> BinaryIO:
     """Unpack a file; any other stream is returned from its beginning.
@@ -39,6 +47,9 @@ def unpacked(stream: BinaryIO, packing: Packing | None = None) -> BinaryIO:
     packing = packing or Packing()
     for _ in range(_MOST_WITHIN):
         head = read_full(stream, len(_XZ))
+        if head.startswith(zstandard.MAGIC) and zstandard.can_unpack():
+            stream = io.BufferedReader(zstandard.Unpacked(stream, head, packing.end), CHUNK)
+            continue
         translate = _unpacker(head, packing)
         stream = io.BufferedReader(Translated(stream, head, translate or as_it_is), CHUNK)
         if translate is None:

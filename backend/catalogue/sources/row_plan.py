@@ -13,15 +13,8 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from backend.catalogue import skus
-from backend.catalogue.drafts import (
-    LARGEST_ATTRIBUTES,
-    LONGEST_CATEGORY,
-    LONGEST_KEY,
-    LONGEST_NAME,
-    MOST_ATTRIBUTES,
-    parse,
-    round_money,
-)
+from backend.catalogue.draft_attributes import LARGEST_ATTRIBUTES, LONGEST_KEY, MOST_ATTRIBUTES
+from backend.catalogue.drafts import LONGEST_CATEGORY, LONGEST_NAME, parse, round_money
 from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.columns import Columns
 from backend.catalogue.sources.field_readers import READERS, read_text

@@ -121,7 +121,7 @@ def check_zip(archive: zipfile.ZipFile, name: str) -> None:
         if member in members:
             _refuse(name, kind, _AS_CSV)
     if "mimetype" in members and "content.xml" in members:
-        _refuse(name, "an OpenDocument file, such as an ODS spreadsheet", _AS_CSV)
+        _refuse(name, "an OpenDocument file that is no spreadsheet", _AS_CSV)
 
 
 def _root(head: bytes) -> bytes:

@@ -81,7 +81,7 @@ class Workbook(Table):
                         fallback = sheet.title, at, names
             chosen = found[0] if found else fallback
             if chosen is not None:
-                self._parts = read_parts(self._file, chosen[0])
+                self._parts = self._read_parts(chosen[0])
         if chosen is None:
             raise UnreadableCatalogue(f"{self._name}: the workbook holds no rows")
         self._others = [title for title, _, _ in found[1:]]
@@ -160,18 +160,29 @@ class Workbook(Table):
         from openpyxl import load_workbook  # noqa: PLC0415 - 0.2 s, for one kind of file
 
         warnings.filterwarnings("ignore", category=UserWarning, module=r"openpyxl\b")
-        with self._files.open(self._name) as stream, _seekable(stream) as file:
+        with reading(self._files, self._name) as file:
+            self._file = file
+            book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
             try:
-                _check_sizes(self._name, file)
-                self._file = file
-                book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
-                try:
-                    yield book
-                finally:
-                    book.close()
-            except _BROKEN as error:
-                reason = f"{self._name} is not a readable workbook: {error or type(error).__name__}"
-                raise UnreadableCatalogue(reason) from error
+                yield book
+            finally:
+                book.close()
+
+    def _read_parts(self, sheet: str) -> SheetParts:
+        """Return what a sheet holds beside values, of the opened workbook."""
+        return read_parts(self._file, sheet)
+
+
+@contextmanager
+def reading(files: Files, name: str) -> Iterator[BinaryIO]:
+    """Open a workbook's file. Raises UnreadableCatalogue for what is wrong while it is read."""
+    with files.open(name) as stream, _seekable(stream) as file:
+        try:
+            _check_sizes(name, file)
+            yield file
+        except _BROKEN as error:
+            reason = f"{name} is not a readable workbook: {error or type(error).__name__}"
+            raise UnreadableCatalogue(reason) from error
 
 
 def is_workbook(stream: BinaryIO) -> bool:

@@ -10,7 +10,7 @@ import structlog
 from support.image_files import colour_image
 from support.shop import Shop, stock
 
-from backend import logs
+from backend.logs import run_log
 from backend.settings import Settings
 from backend.worker.run_log import WORTH_PRODUCTS
 
@@ -28,7 +28,7 @@ def about(lines: list[Any], *events: str) -> list[Any]:
 def test_work_on_many_products_is_told_from_start_to_end(
     settings: Settings, lines: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "PROGRESS_SECONDS", 0)
+    monkeypatch.setattr(run_log, "PROGRESS_SECONDS", 0)
     with Shop(settings) as shop:
         stock(shop.db, shop.generation, 5 * WORTH_PRODUCTS)
         shop.work()

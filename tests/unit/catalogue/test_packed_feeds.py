@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from backend.catalogue.sources import open_source
@@ -40,6 +41,13 @@ def tarred(members: dict[str, bytes]) -> bytes:
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
     return made.getvalue()
+
+
+def zstandard(data: bytes) -> bytes:
+    made = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(made, "zstd") as stream:
+        stream.write(data)
+    return bytes(made.getvalue().to_pybytes())
 
 
 def read(path: Path, data: bytes) -> tuple[list[FeedRow], CutOff | None]:
@@ -70,9 +78,20 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         gzip.compress(tarred(MEMBERS)),
         bz2.compress(tarred(MEMBERS)),
         lzma.compress(tarred(MEMBERS)),
+        zstandard(tarred(MEMBERS)),
         gzip.compress(tarred({f"shop/{name}": data for name, data in MEMBERS.items()})),
     ],
-    ids=["zip-zip", "zip-zip-zip", "gz-zip", "tar", "tar.gz", "tar.bz2", "tar.xz", "folder"],
+    ids=[
+        "zip-zip",
+        "zip-zip-zip",
+        "gz-zip",
+        "tar",
+        "tar.gz",
+        "tar.bz2",
+        "tar.xz",
+        "tar.zst",
+        "folder",
+    ],
 )
 def test_an_archive_is_read_with_its_images_and_nothing_is_left_of_it(
     tmp_path: Path, temporary: Path, data: bytes
@@ -133,3 +152,19 @@ def test_settings_in_json_beside_a_folder_are_no_table(tmp_path: Path) -> None:
     (tmp_path / "shop" / "export" / "feed.csv").write_bytes(b"sku,name\nA,x\n")
     with closing(open_source(tmp_path / "shop")) as source:
         assert [row.sku for row in source.read()] == ["A"]
+
+
+def test_a_table_packed_with_zstandard_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    lines = [f"A{at},Shirt {at * 7919 % 1000}\n" for at in range(60_000)]
+    packed = zstandard("".join(["sku,name\n", *lines]).encode())
+    whole, cut_off = read(tmp_path / "a.csv.zst", packed)
+    assert (len(whole), cut_off) == (60_000, None)
+    first, cut_off = read(tmp_path / "b.csv.zst", packed[: len(packed) * 3 // 4])
+    assert 1_000 < len(first) < 60_000
+    assert cut_off == CutOff("the Zstandard file ends before its last frame does", is_certain=True)
+
+
+def test_a_damaged_file_of_zstandard_is_named(tmp_path: Path) -> None:
+    packed = zstandard(b"sku,name\nA,Shirt\n" * 100)
+    with pytest.raises(UnreadableCatalogue, match="the file is damaged"):
+        read(tmp_path / "a.csv.zst", packed[:6] + bytes(9) + packed[15:])
