@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich import box
@@ -16,6 +16,9 @@ from backend.cli.events import ColumnOfMember, KindOfAll, columns_of
 
 if TYPE_CHECKING:
     from backend.lab.recommending.comparing import Comparison, GroupScores
+
+WIDE: Final = 98
+"""Columns of a terminal that leave room for a blank on both sides of each figure."""
 
 TITLES = {
     "known": "Shoppers with a history",
@@ -90,8 +93,9 @@ def _table(group: GroupScores, k: int) -> Table:
         title=f"{TITLES[group.group]}: {group.shoppers:,}, {group.right:.1f} products each",
         box=box.SIMPLE_HEAD,
         title_justify="left",
+        padding=(0, 1 if out.width >= WIDE else 0),
     )
-    table.add_column("list", overflow="fold", min_width=18)
+    table.add_column("list", overflow="fold", min_width=15)
     for column in (f"hit@{k}", "lead", f"recall@{k}", "nDCG", "coverage", "novelty", "cold"):
         table.add_column(column, justify="right", no_wrap=True)
     for score in group.scores:

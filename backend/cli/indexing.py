@@ -64,7 +64,7 @@ def _adapt(found: Services) -> None:
     job = requested or reindex.unfinished_adaptation(found.db)
     if job is None:
         return
-    err.print("The embedder is adapted to this catalogue (docs/adaptation.md).")
+    err.print("Trying to adapt the embedder to this catalogue (docs/adaptation.md).")
     found.notify()
     with suppress(typer.Exit):  # the index is complete without it; the reason was printed
         say_outcome(follow_job(found, job.id, what="Adapting").result or {})

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from backend.catalogue.sources.backslashes import is_open, unescaped
 from backend.catalogue.sources.csv_dialect import DELIMITERS, Header
 from backend.catalogue.sources.csv_lines import Line, Lines
 from backend.catalogue.sources.decimal_commas import with_whole_amounts
@@ -114,6 +115,8 @@ def _plain_records(
             for values in reader:
                 if reader.line_num != done + 1:  # a quote is open at the end of the line
                     break
+                if len(values) != columns and is_open(texts[done].rstrip("\r")):
+                    break  # a backslash at its end: the next line belongs to it
                 line = first + done
                 done += 1
                 is_plain = len(values) == columns and (cell := values[key].strip())
@@ -189,11 +192,8 @@ def _fitted(
     """Fit values into the columns; return a reject with the reason if they do not fit."""
     line, key, free_text = lines.taken[0].number, special.key, special.free_text
     columns = len(header.columns)
-    if len(values) == 1 < columns and (found := _divided_otherwise(lines, header)):
-        values, delimiter = found
-        warnings += (f"the line is divided by {delimiter!r}, the header by {header.delimiter!r}",)
-    if len(values) > columns:
-        values, said = _put_together(values, header, special)
+    if len(values) != columns:
+        values, said = _divided(values, lines, header, special)
         warnings += said
     surplus = len(values) - columns
     if surplus > 0 and not any(values[columns:]):
@@ -221,6 +221,21 @@ def _fitted(
         warnings = (*lines.notes, *noted, *warnings)
         lines.notes = ()
     return TableRecord(line, values, text_warnings(warnings) if warnings else ())
+
+
+def _divided(
+    values: Sequence[str], lines: Lines, header: Header, special: SpecialColumns
+) -> tuple[Sequence[str], tuple[str, ...]]:
+    """Return the values of a record that does not fit the header, divided as they may be meant."""
+    if escaped := unescaped(lines, header.delimiter, len(header.columns)):
+        return escaped, ()
+    if len(values) == 1 and (found := _divided_otherwise(lines, header)):
+        others, delimiter = found
+        text = f"the line is divided by {delimiter!r}, the header by {header.delimiter!r}"
+        return others, (text,)
+    if len(values) > len(header.columns):
+        return _put_together(values, header, special)
+    return values, ()
 
 
 def _divided_otherwise(lines: Lines, header: Header) -> tuple[Sequence[str], str] | None:

@@ -36,6 +36,8 @@ TITLES: Final = {
     "cp1257": "Windows-1257 (Baltic)",
     "iso8859-2": "ISO 8859-2 (Central European)",
     "koi8-r": "KOI8-R (Cyrillic)",
+    "koi8-u": "KOI8-U (Cyrillic)",
+    "cp874": "code page 874 (Thai)",
     "cp866": "code page 866 (Cyrillic, DOS)",
     "cp850": "code page 850 (DOS)",
     "mac-roman": "Mac Roman",

@@ -19,7 +19,7 @@ from backend.catalogue.sources.column_names import names_a_sku
 _LISTS: Final = (
     "products|items|data|results|rows|records|entries|offers|articles|product|catalog|catalogue|"
     "feed|value|hits|resources|docs|documents|objects|list|goods|payload|content|elements|nodes|edges|produkte|artikel|productos|produits|response|collection|"
-    "@graph|itemListElement"
+    "@graph|itemListElement|result|body|shop|export"
 )
 _SCALAR: Final = r'(?:"[^"]*"|[-0-9.eE+]+|true|false|null|\{[^{}]*\})'
 _PASSED_OVER: Final = rf'(?:\s*"(?!(?:sku|id)")[^"]*"\s*:\s*{_SCALAR}\s*,)*'

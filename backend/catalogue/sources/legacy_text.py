@@ -26,7 +26,7 @@ _SHOUTED: Final = 0.05  # what words in capital letters alone speak against an e
 
 _WESTERN: Final = ("cp1252", "mac-roman", "cp850")
 _CENTRAL: Final = ("cp1250", "iso8859-2")
-_CYRILLIC: Final = ("cp1251", "koi8-r", "cp866")
+_CYRILLIC: Final = ("cp1251", "koi8-r", "cp866", "koi8-u")
 _ICELANDIC: Final = "áðéíóúýþæö"
 _ITS_VOWELS: Final = frozenset("áéíóúÁÉÍÓÚ")  # without any of them it is Turkish
 _TURKISH: Final = frozenset("çöüâîÇÖÜÂÎ")
@@ -58,6 +58,11 @@ _SCRIPTS: Final = (  # encodings, the letters of a script, the commonest of them
     (_CYRILLIC, "абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґ", "оаеинтсрвлкі"),
     (("cp1253",), "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋΐΰ", "αοειτσνηςκρό"),
     (("cp1255",), "אבגדהוזחטיךכלםמןנסעףפץצקרשת", "יוהלארתבשמח"),
+    (
+        ("cp874",),
+        "กขฃคฅฆงจฉชซฌญฎฏฐฑฒณดตถทธนบปผฝพฟภมยรลวศษสหฬอฮะาำเแโใไๅๆฯ",
+        "กนรอาเงมลสวดท",
+    ),
     (("cp1256",), "ابتثجحخدذرزسشصضطظعغفقكلمنهويءآأؤإئىةپچژگ", "الينمرتوةبعد"),
 )
 _BETWEEN: Final = frozenset("’‘'´`·-–—/&+™®©")  # noqa: RUF001 - signs that stand within words
@@ -65,6 +70,7 @@ _WRONG: Final = "\N{REPLACEMENT CHARACTER}"
 _DRAWN: Final = frozenset([_WRONG, *map(chr, (*range(0x80, 0xA0), *range(0x2500, 0x25A0)))])
 _MIXED: Final = re.compile(r"[a-z](?=[^\x00-\x7f])|[^\x00-\x7f](?=[a-z])")
 _WORD: Final = re.compile(r"[^\W\d_]+")
+_HIGH_WORD: Final = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]+")
 
 
 @dataclass(frozen=True)
@@ -103,14 +109,20 @@ def _telling_lines(sample: bytes) -> bytes:
 
 
 def _latin_fits(text: bytes, languages: Languages) -> list[_Fit]:
-    fits = []
+    fits, likely = [], 0.5 if _has_whole_words(text) else 1.0
     for encoding in dict.fromkeys(name for names, _ in languages for name in names):
         letters = _foreign_letters(text.decode(encoding, errors="replace"))
         for names, alphabet in languages:
             if encoding in names:
-                share = _share_of_letters(letters, alphabet)
+                share = _share_of_letters(letters, alphabet) * likely
                 fits.append(_Fit(encoding, share, share - _RARER.get(encoding, 0.0)))
     return fits
+
+
+def _has_whole_words(text: bytes) -> bool:
+    """Tell whether most words have no letter of ASCII, as in scripts that are not Latin."""
+    words: list[bytes] = _HIGH_WORD.findall(text)
+    return sum(min(word) > 0x7F for word in words) * 2 > len(words) > 1
 
 
 def _share_of_letters(letters: Sequence[str], alphabet: str) -> float:
@@ -163,7 +175,7 @@ def _script_fit(encoding: str, text: str, alphabet: str, common: str) -> _Fit:
     letters = "".join(good).lower()
     if not letters:
         return _Fit(encoding, 0.0, 0.0)
-    share = len(letters) / (sum(map(len, words)) + text.count(_WRONG))
+    share = len(letters) / (sum(map(len, words)) + sum(letter in _DRAWN for letter in text))
     often = sum(letter in common for letter in letters) / len(letters)
     shouted = sum(word.isupper() and len(word) > 1 for word in good) / len(good)
     return _Fit(encoding, share, share * (1 + often - shouted * _SHOUTED))

@@ -138,10 +138,31 @@ class NamedRecords(Table):
     def _file_records(self) -> Iterator[TableRecord | Reject]:
         columns = self._header.columns
         names = columns[: len(columns) - len(self.preset.added)]  # the others are added later
+        others = _other_spellings(names)
         with self._files.open(self._name) as stream:
             for record in self._each(stream):
                 if isinstance(record, Reject):
                     yield record
                 else:
                     values = [record.values.get(name) for name in names]
+                    if others:
+                        values = [
+                            _spelled_otherwise(record.values, others.get(name, ()), value)
+                            for name, value in zip(names, values, strict=True)
+                        ]
                     yield TableRecord(record.line, values, record.warnings)
+
+
+def _other_spellings(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names that differ in their case alone: {name: the others}."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(name.casefold(), []).append(name)
+    several = [group for group in alike.values() if len(group) > 1]
+    return {name: [it for it in group if it != name] for group in several for name in group}
+
+
+def _spelled_otherwise(values: Mapping[str, Any], others: Sequence[str], value: Any) -> Any:
+    """Return a value; where there is none, that of a name that differs in its case alone."""
+    found = (values[name] for name in others if values.get(name) is not None)
+    return next(found, None) if value is None and others else value

@@ -233,5 +233,8 @@ def test_the_command_writes_figures_and_prints_tables(
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["groups"][0]["scores"][0]["contender"] == OURS
     assert figures["events"]["stored"] == SHOPPERS * 8
+    # the last columns, and the end of the longest title, are there in a terminal of 80 columns
+    for part in ("novelty", " cold ", "products each"):
+        assert shown.stdout.count(part) == len(figures["groups"])
     repeated = run_command(*asked, *few, "--json", "-").stdout
     assert json.loads(repeated)["groups"] == figures["groups"]

@@ -24,6 +24,8 @@ NAMES = {
     "russian": ("Рубашка мужская", "Платье красное", "Куртка"),
     "loud russian": ("РУБАШКА МУЖСКАЯ", "ПЛАТЬЕ КРАСНОЕ"),  # noqa: RUF001
     "ukrainian": ("Сорочка чоловіча синя", "Сукня їжак"),
+    "thai": ("เสื้อเชิ้ตสีแดง", "กางเกงยีนส์"),
+    "short hebrew": ("שמלה אדומה", "חולצה כחולה לגבר"),
     "hebrew": ("חולצה כחולה גברים", "שמלה אדומה"),
     "arabic": ("قميص أزرق رجالي", "فستان أحمر"),
     "japanese": ("メンズ シャツ", "レディース ワンピース 花柄"),
@@ -40,7 +42,8 @@ NAMES = {
 WRITTEN = [
     *(("czech", "cp1250"), ("czech", "iso8859-2"), ("polish", "cp1250"), ("polish", "iso8859-2")),
     *(("hungarian", "cp1250"), ("croatian", "cp1250"), ("turkish", "cp1254")),
-    ("short turkish", "cp1254"),
+    *(("short turkish", "cp1254"), ("short hebrew", "cp1255"), ("thai", "cp874")),
+    ("ukrainian", "koi8-u"),
     *(("lithuanian", "cp1257"), ("greek", "cp1253"), ("hebrew", "cp1255"), ("arabic", "cp1256")),
     *(("russian", "cp1251"), ("russian", "koi8-r"), ("russian", "cp866")),
     *(("loud russian", "cp1251"), ("loud russian", "koi8-r"), ("ukrainian", "cp1251")),

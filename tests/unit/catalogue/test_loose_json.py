@@ -128,3 +128,14 @@ def test_a_product_with_a_sku_says_that_its_items_stay_text(tmp_path: Path) -> N
 def test_a_single_variant_with_the_products_own_sku_needs_no_warning(tmp_path: Path) -> None:
     rows, _, _ = read(tmp_path, '[{"sku": "A", "variants": [{"sku": "A"}]}]')
     assert not any("variants" in text for text in rows[0].warnings)
+
+
+def test_a_list_may_lie_in_the_result_of_an_answer(tmp_path: Path) -> None:
+    rows, rejects, _ = read(tmp_path, '{"status": "ok", "result": {"list": [{"sku": "A"}]}}')
+    assert (named(rows), rejects) == ([("A", None)], [])
+
+
+def test_items_may_spell_a_name_in_another_case(tmp_path: Path) -> None:
+    text = '[{"sku": "A", "name": "Tee"}, {"SKU": "B", "Name": "Cap"}, {"Sku": "C", "name": "Hat"}]'
+    rows, rejects, _ = read(tmp_path, text)
+    assert (named(rows), rejects) == ([("A", "Tee"), ("B", "Cap"), ("C", "Hat")], [])

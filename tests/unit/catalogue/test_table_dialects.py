@@ -157,3 +157,18 @@ def test_a_line_that_nothing_divides_into_the_columns_is_a_reject(tmp_path: Path
 def test_a_sku_of_signs_alone_is_kept(tmp_path: Path) -> None:
     rows, _ = read(tmp_path, "sku,name\n<b>,Tee\n")
     assert [row.sku for row in rows] == ["<b>"]
+
+
+def test_backslashes_of_mysql_belong_to_the_values(tmp_path: Path) -> None:
+    text = "sku\tname\tsize\nA\tTee\\\nblue\tL\nB\t\\N\tTab\\\there\nC\tHat\tM\nD\tCap\\\n"
+    rows, (reject,) = read(tmp_path, text)
+    assert [(row.sku, row.fields.get("display_name")) for row in rows] == [
+        *(("A", "Tee\nblue"), ("B", None), ("C", "Hat")),
+    ]
+    assert rows[1].fields["attributes"] == {"size": "Tab\there"}
+    assert (reject.line, reject.sku) == (6, "D")
+
+
+def test_a_comma_behind_a_backslash_is_part_of_its_value(tmp_path: Path) -> None:
+    rows, rejects = read(tmp_path, "sku,name,price\nA,Tee\\, blue,9.90\nB,Cap\\\nred,5\n")
+    assert (named(rows), rejects) == ([("A", "Tee, blue", 9.9), ("B", "Cap\nred", 5)], [])
