@@ -151,7 +151,7 @@ class FilterTooCostly(InvalidFilter):
 
 
 class NoColour(LookalikeError):
-    """The vectors of this index have no part for colour alone, so `colour` can weigh none."""
+    """The vectors of this index have no block for colour, so `colour` cannot be used."""
 
     code = "no-colour"
 
@@ -275,13 +275,13 @@ class DecoderBusy(LookalikeError):
 
 
 class DecoderUnavailable(LookalikeError):
-    """No process can be started to decode images; the host lacks something, not the image."""
+    """No process can be started to decode images. The host is at fault, not the image."""
 
     code = "decoder-unavailable"
 
 
 class HostUnavailable(ImageUnavailable):
-    """What holds the image does not answer, whichever image is asked for; see `context["wait"]`."""
+    """The host or store of the image answers for no image at all; see `context["wait"]`."""
 
 
 # --- embedders --------------------------------------------------------
