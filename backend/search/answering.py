@@ -10,7 +10,8 @@ from backend.database.models import Generation, utcnow
 from backend.database.reader import Reader
 from backend.search import statements
 from backend.search.candidate_rows import CandidateColumns, complete
-from backend.search.collecting import Collecting, collect
+from backend.search.collecting import Collecting
+from backend.search.collecting_rounds import collect
 from backend.search.colour_weight import WeightedQuery
 from backend.search.explaining import explain
 from backend.search.found import Neighbour, read_rows

@@ -19,7 +19,8 @@ from backend.database.reader import Reader
 from backend.filters import OPEN_PREFIX, Condition, Where
 from backend.filters.matching import ValueOf, columns_of
 from backend.merchandising.rule_set import Action, Rule
-from backend.search.collecting import Collecting, collect
+from backend.search.collecting import Collecting
+from backend.search.collecting_rounds import collect
 from backend.search.colour_weight import WeightedQuery
 from backend.search.found import (
     Neighbour,

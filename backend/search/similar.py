@@ -12,7 +12,7 @@ from backend.database.reader import Reader
 from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema
 from backend.search.answering import ListSearch
-from backend.search.collecting import collect
+from backend.search.collecting_rounds import collect
 from backend.search.list_rules import ListRules
 from backend.search.paging import Basis, Position
 from backend.search.pinning import Candidates

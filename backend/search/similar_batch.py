@@ -9,7 +9,8 @@ from typing import Final
 from backend.database.reader import Reader
 from backend.errors import LookalikeError
 from backend.search.answering import ListSearch
-from backend.search.collecting import Collecting, collect
+from backend.search.collecting import Collecting
+from backend.search.collecting_rounds import collect
 from backend.search.found import Rows
 from backend.search.list_rules import ListRules
 from backend.search.pinning import Candidates

@@ -207,20 +207,25 @@ def _fitted(
         surplus = 0
         warnings += (f"{header.columns[free_text]} holds a {header.delimiter!r} without quotes",)
     if surplus:
-        plural = "" if len(values) == 1 else "s"
-        reason = f"{len(values)} value{plural}, where the header has {columns} columns"
-        sku = values[key].strip() if key < len(values) else ""
-        if is_remark(text := header.delimiter.join(values)):
-            return NoProduct(line, None, f"{text.strip()[:80]!r} is a remark, not a product")
-        if header.fixed:
-            return Reject(line, sku or None, "its values do not stand in the header's columns")
-        cut_off = ": the line is cut off" if surplus < 0 else ""
-        return Reject(line, sku or None, reason + cut_off)
+        return _misfit(line, header, values, key)
     if lines.notes or len(lines.taken) > 1 or lines.taken[0].warnings:
         noted = (warning for taken in lines.taken for warning in taken.warnings)
         warnings = (*lines.notes, *noted, *warnings)
         lines.notes = ()
     return TableRecord(line, values, text_warnings(warnings) if warnings else ())
+
+
+def _misfit(line: int, header: Header, values: Sequence[str], key: int) -> Reject:
+    """Return the reject of a record that has more or fewer values than there are columns."""
+    if is_remark(text := header.delimiter.join(values)):
+        return NoProduct(line, None, f"{text.strip()[:80]!r} is a remark, not a product")
+    sku = values[key].strip() if key < len(values) else ""
+    if header.fixed:
+        return Reject(line, sku or None, "its values do not stand in the header's columns")
+    columns, plural = len(header.columns), "" if len(values) == 1 else "s"
+    reason = f"{len(values)} value{plural}, where the header has {columns} columns"
+    cut_off = ": the line is cut off" if len(values) < columns else ""
+    return Reject(line, sku or None, reason + cut_off)
 
 
 def _divided(
