@@ -95,7 +95,7 @@ def import_catalogue(
                 progress(min(done, last_lines.total), last_lines.total)
         run.cut_off = _cut_off(source.cut_off(), transfer())
         for remark in closing_remarks(source.describe(), last_lines, run.cut_off):
-            run.warnings.add(last_lines.end, None, remark, remark.kind)
+            run.warnings.add(last_lines.end, None, remark, remark.kind, is_of_file=True)
     if prune:
         run.prune(pruner, last_lines.end)
     summary = run.summary()
@@ -229,7 +229,7 @@ class _Import:
             self.removed, reason = pruner.prune(self._held)
         if reason:
             self.not_pruned = f"nothing was pruned: {reason}"
-            self.warnings.add(line, None, self.not_pruned, WarningKind.PRUNE)
+            self.warnings.add(line, None, self.not_pruned, WarningKind.PRUNE, is_of_file=True)
 
     def summary(self) -> Summary:
         """Return what was done so far."""
