@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 import structlog
 
 from backend.errors import LookalikeError
+from backend.own_threads import start_thread
 
 log = structlog.get_logger(__name__)
 
@@ -140,9 +141,8 @@ class Answering:
                 for one in descriptors:
                     connection = socket.socket(fileno=one)
                     connection.setblocking(True)
-                    threading.Thread(
-                        target=self._serve, args=(connection,), name="call", daemon=True
-                    ).start()
+                    if start_thread(self._serve, connection, name="call") is None:
+                        connection.close()  # the caller says that nobody answers
 
     def _serve(self, connection: socket.socket) -> None:
         """Answer the calls of one connection, until the caller closes it."""

@@ -9,6 +9,7 @@ from typing import Final
 from celery import Celery
 
 from backend.outages import Outages
+from backend.own_threads import start_thread
 from backend.settings import Settings
 from workers import names
 from workers.app import BROKER_ERRORS, count_waiting
@@ -76,8 +77,7 @@ class BackgroundNotifier:
         if self._thread is None:
             with self._lock:
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
-                    self._thread.start()
+                    self._thread = start_thread(self._run, name="notify")
 
     def _run(self) -> None:
         while True:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from flask import Flask, current_app
 
 from backend.api.context import services
-from backend.api.problems import invalid_request
+from backend.api.problems import invalid_request, pointer
 from backend.api.schemas.problem import ProblemFault
 from backend.catalogue.attribute_names import AttributeNames
 from backend.filters import OPEN_PREFIX, Condition, Where
@@ -33,9 +33,9 @@ def are_checked() -> bool:
 
 
 def check_filter(where: Where) -> None:
-    """Raise RequestError for attributes that no product has, if filters are checked."""
+    """Raise RequestError for attributes in a body's filter that no product has, if checked."""
     if are_checked() and (faults := unknown_attributes(where)):
-        raise invalid_request(faults)
+        raise invalid_request([_in_body(it) for it in faults])
 
 
 def unknown_attributes(where: Where) -> list[ProblemFault]:
@@ -85,6 +85,11 @@ def _names() -> AttributeNames:
 
 def _with_prefix(names: Iterable[str]) -> list[str]:
     return [OPEN_PREFIX + it for it in names]
+
+
+def _in_body(fault: ProblemFault) -> ProblemFault:
+    place = pointer("filter", fault.parameter or "")
+    return ProblemFault(code=fault.code, detail=fault.detail, pointer=place)
 
 
 def _fault(name: str, nearest: list[str]) -> ProblemFault:

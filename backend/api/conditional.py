@@ -64,11 +64,16 @@ def register_conditional_answers(app: Flask) -> None:
 
 def _finish(response: Response) -> Response:
     media_type = response.mimetype
-    if media_type == "application/json" and not response.is_streamed:
-        _tag(response)
-        if response.status_code == 304:
-            return response
+    tag(response)
+    if response.status_code == 304:
+        return response
     return compress(response) if media_type in COMPRESSED else response
+
+
+def tag(response: Response) -> None:
+    """Give a JSON answer its `ETag`; make it the 304 for a client that has it already."""
+    if response.mimetype == "application/json" and not response.is_streamed:
+        _tag(response)
 
 
 def _tag(response: Response) -> None:

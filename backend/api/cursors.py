@@ -21,8 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backend.api.context import services
 from backend.api.keyed_hash import hmac_sha256
-from backend.api.problems import invalid_request
-from backend.api.schemas.problem import ProblemFault
+from backend.api.problems import fault_of, invalid_request
 from backend.database.failures import why
 from backend.errors import CursorExpired, LookalikeError
 from backend.search.paging import Position, from_bytes, to_bytes
@@ -99,8 +98,7 @@ def _signature(key: bytes, packed: bytes) -> bytes:
 
 
 def _refused(detail: str) -> Exception:
-    fault = ProblemFault(code="invalid-cursor", detail=detail, parameter="cursor")
-    return invalid_request([fault])
+    return invalid_request([fault_of("cursor", detail, code="invalid-cursor")])
 
 
 def _head(query: Query, about: Sequence[object]) -> bytes:

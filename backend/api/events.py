@@ -105,8 +105,9 @@ def _read(item: Any) -> NewEvent | InvalidEvent:
         return EventBody.model_validate(item).event()
     except ValidationError as error:
         first = error.errors()[0]
-        member = ".".join(map(str, first["loc"]))
-        return InvalidEvent(f"{member}: {reason_of(first)}")
+        member, reason = ".".join(map(str, first["loc"])), reason_of(first)
+        faults = [{"field": member, "reason": reason}] if member else []
+        return InvalidEvent(f"{member}: {reason}", errors=faults)
 
 
 def _at_checked(

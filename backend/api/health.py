@@ -38,6 +38,8 @@ RETRY_SECONDS: Final = 2
 READY_PATH: Final = "/readyz"
 """The path that a server answers in threads of its own."""
 
+NO_ANSWER: Final = "does not answer"
+
 ALIVE: Final = b'{"status":"ok"}\n'
 """The answer of /livez, for a server that gives it without calling the app."""
 
@@ -136,7 +138,7 @@ def _failure(error: SQLAlchemyError) -> str:
     meaning = meaning_of(error)
     if meaning is None:
         raise error
-    return "does not answer" if type(meaning) is DatabaseUnavailable else meaning.message
+    return NO_ANSWER if type(meaning) is DatabaseUnavailable else meaning.message
 
 
 def _check_index(services: Services) -> str | None:
@@ -150,7 +152,9 @@ def _check_index(services: Services) -> str | None:
     except LookalikeError as error:
         return error.message
     except SQLAlchemyError as error:
-        return f"unknown, since the database {_failure(error)}"
+        failed = _failure(error)
+        silent = failed == NO_ANSWER
+        return f"unknown, since the database {failed}" if silent else f"unknown: {failed}"
     if coverage.is_enough(services.settings.ready_coverage):
         return None
     return f"{coverage.text} products; it is filling, or `{COMMAND}` refills it"

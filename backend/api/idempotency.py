@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.access import idempotency
 from backend.access.idempotency import Claim, KeptAnswer
 from backend.access.scope import Scope
-from backend.api import parameters, scopes
+from backend.api import conditional, parameters, scopes
 from backend.api.components import problem_reference
 from backend.api.context import request_notes, services, this_request
 from backend.api.problems import invalid_request
@@ -30,7 +30,7 @@ REPLAYED: Final = "Idempotency-Replayed"
 """The header of an answer that was given before."""
 
 _KEY: Final = re.compile("[!-~]{1,255}")
-_KEPT_HEADERS: Final = ("Content-Type", "Location")
+_KEPT_HEADERS: Final = ("Content-Type", "Location", "ETag", "Cache-Control")
 _UNSAFE: Final = ("POST", "PUT", "PATCH", "DELETE")
 
 
@@ -87,6 +87,7 @@ def _end(response: Response) -> Response:
     claimed: Claim | None = vars(request_notes()).pop("claim", None)
     if claimed is None:
         return response
+    conditional.tag(response)
     try:
         services().db.write(lambda session: _settle(session, claimed, response))
     except (SQLAlchemyError, LookalikeError) as error:
@@ -100,8 +101,6 @@ def _settle(session: Any, claimed: Claim, response: Response) -> None:
         idempotency.release(session, claimed)
         return
     headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-    if revision := g.get("revision"):
-        headers["ETag"] = f'"{revision}"'
     idempotency.keep(
         session, claimed, KeptAnswer(response.status_code, headers, response.get_data())
     )

@@ -176,7 +176,9 @@ def _get(sku: str, number: int) -> BaseResponse:
         raise _no_image(images)
     uri = images[number - 1].uri
     if uri and uri.startswith(("https://", "http://")):
-        return redirect(uri)
+        found = redirect(uri)
+        found.set_data(b"")  # the description promises no body, and an address needs no page
+        return found
     data = _read(uri)
     digest = hashlib.sha256(data).hexdigest()
     response = Response(data, mimetype=_media_type(data))

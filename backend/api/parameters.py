@@ -91,6 +91,7 @@ def one_of(name: str, allowed: Iterable[str], description: str) -> Json:
 
 _TEXT: Final[Json] = {"type": "string", "minLength": 1}
 _NUMBER: Final[Json] = {"type": "integer", "minimum": 1, "maximum": MOST_IMAGES}
+_NAMED: Final = "1 to 64 letters, digits, . _ or -, the first a letter or digit"
 _FILTER: Final[Json] = {**_TEXT, "contentMediaType": "application/json"}
 
 SKU: Final = _share(
@@ -124,11 +125,11 @@ FEED_NAME: Final = _share(
 )
 PLACEMENT_NAME: Final = _share(
     "PlacementName",
-    _parameter("name", {"type": "string"}, "name of the placement", place="path"),
+    _parameter("name", {"type": "string"}, "name of the placement: " + _NAMED, place="path"),
 )
 EXPERIMENT_NAME: Final = _share(
     "ExperimentName",
-    _parameter("name", {"type": "string"}, "name of the experiment", place="path"),
+    _parameter("name", {"type": "string"}, "name of the experiment: " + _NAMED, place="path"),
 )
 RULE_ID: Final = _share(
     "RuleId", _parameter("id", {"type": "integer"}, "number of the rule", place="path")

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from flask import Flask, Response, current_app, g, json, request
+from flask import Flask, Response, current_app, g, has_request_context, json, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import (
     HTTPException,
@@ -53,6 +53,14 @@ CHALLENGE: Final[Mapping[type[LookalikeError], str]] = {
     errors.InsufficientScope: 'Bearer realm="lookalike", error="insufficient_scope"',
 }
 """What `WWW-Authenticate` says (RFC 6750) to a client that was refused."""
+
+
+MEMBERS: Final[Mapping[type[LookalikeError], str]] = {
+    errors.InvalidBox: "box",
+    errors.NoColour: "colour",
+    errors.WordsUnavailable: "text",
+}
+"""The member of a request that an error is about."""
 
 
 class RequestError(LookalikeError):
@@ -106,6 +114,13 @@ def invalid_request(faults: Sequence[ProblemFault]) -> RequestError:
     if len(faults) > MOST_FAULTS:
         shown.append(f"and {len(faults) - MOST_FAULTS} more")
     return RequestError(422, "invalid-request", "; ".join(shown), faults=faults)
+
+
+def fault_of(name: str, detail: str, *, code: str = "invalid-value") -> ProblemFault:
+    """Return what is wrong with a member that stands in the query string, a form or a JSON body."""
+    if request.is_json and name not in request.args:
+        return ProblemFault(code=code, detail=detail, pointer=pointer(name))
+    return ProblemFault(code=code, detail=detail, parameter=name)
 
 
 def shown_faults(
@@ -164,7 +179,7 @@ def to_request_error(error: LookalikeError) -> RequestError:
         error.code,
         error.message,
         title=(type(error).__doc__ or "").splitlines()[0].partition(";")[0].rstrip("."),
-        faults=[_fault(item) for item in error.context.get("errors", ())],
+        faults=_faults(error),
         headers=headers,
         **{name: error.context.get(name) for name in extra},
     )
@@ -175,8 +190,20 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
+def _faults(error: LookalikeError) -> list[ProblemFault]:
+    found = [_fault(item) for item in error.context.get("errors", ())]
+    member = MEMBERS.get(type(error))
+    if member is not None and has_request_context():
+        found.append(fault_of(member, error.message))
+    return found
+
+
 def _fault(item: Mapping[str, Any]) -> ProblemFault:
     allowed = item.get("allowed")
+    if "parameter" in item:  # such as the name in the path
+        return ProblemFault(
+            code="invalid-value", detail=item["reason"], parameter=item["parameter"]
+        )
     return ProblemFault(
         code="unknown-field" if allowed else "invalid-value",
         detail=item["reason"] + (_ALLOWED + ", ".join(allowed) if allowed else ""),

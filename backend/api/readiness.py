@@ -14,6 +14,8 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
+from backend.own_threads import start_thread
+
 log = structlog.get_logger(__name__)
 
 Probe: TypeAlias = Callable[[], str | None]
@@ -23,6 +25,8 @@ DEADLINE_SECONDS: Final = 2.0
 """Within this time all checks together have an answer, if only that there is none."""
 
 OK: Final = "ok"
+
+NO_THREAD: Final = "cannot be checked: the host starts no further thread of this process"
 
 DATABASE: Final = "database"
 BROKER: Final = "broker"
@@ -61,7 +65,8 @@ class ReadinessCheck:
                 return
             self._running, self._began = True, time.monotonic()
             self._ended.clear()
-        threading.Thread(target=self._run, name=f"check {self.name}", daemon=True).start()
+        if start_thread(self._run, name=f"check {self.name}") is None:
+            self._end(NO_THREAD)
 
     def result(self, *, until: float) -> Checked:
         """Return what the probe finds; or, when it has not ended by then, that it does not answer.
@@ -86,6 +91,9 @@ class ReadinessCheck:
         except Exception as error:
             log.exception("a check failed", check=self.name, error=repr(error))
             found = "the check failed; the log has the reason"
+        self._end(found)
+
+    def _end(self, found: str) -> None:
         with self._lock:
             self._last, self._running = (found, time.monotonic()), False
             self._ended.set()

@@ -10,11 +10,10 @@ from backend.api.context import request_notes, services
 from backend.api.cursors import continued, write_cursor
 from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
-from backend.api.problems import invalid_request
+from backend.api.problems import fault_of, invalid_request
 from backend.api.replay import log_similar
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
-from backend.api.schemas.problem import ProblemFault
 from backend.api.schemas.shaping import NO_PRODUCT
 from backend.api.schemas.written_items import write_answer
 from backend.api.splitting import NOBODY, Asker, tried_generation, without_generation
@@ -53,8 +52,7 @@ def _in_generation(query: Query, asker: Asker) -> tuple[Query, Asker]:
 def _check_alone(query: Query) -> None:
     """Raise RequestError for what needs a query product, which an image or a text is not."""
     if query.shaping.restrict:
-        fault = ProblemFault(code="invalid-value", detail=NO_PRODUCT, parameter="restrict")
-        raise invalid_request([fault])
+        raise invalid_request([fault_of("restrict", NO_PRODUCT)])
 
 
 def by_address(uri: str, query: Query, fields: list[str], asker: Asker) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from backend.access.signing_key import SigningKey
 from backend.bootstrap import parts
@@ -133,8 +133,14 @@ def _prepare(services: Services, *, wait: bool) -> None:
 
 def explain(error: BaseException, settings: Settings) -> str | None:
     """Say in one line what failed, where, and what to do; None for a fault of the program."""
-    url = make_url(settings.database)
-    place = (
-        url.database if url.get_backend_name() == "sqlite" else f"at {url.host}:{url.port or 5432}"
-    )
-    return failures.explain(error, database=str(place))
+    return failures.explain(error, database=_place_of(make_url(settings.database)))
+
+
+def _place_of(url: URL) -> str:
+    """Return the path of a SQLite file, or where a server is asked, which may be at a socket."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    given = url.host or url.query.get("host") or "a local socket"
+    host = given if isinstance(given, str) else ", ".join(given)
+    is_socket = host.startswith(("/", "a "))
+    return f"at {host}" if is_socket else f"at {host}:{url.port or 5432}"

@@ -67,7 +67,7 @@ def dry_run(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> DryRun:
                 warnings.add(line, row.sku, warning, kind_of(warning))
         description = source.describe()
         for remark in closing_remarks(description, last_lines, source.cut_off()):
-            warnings.add(last_lines.end, None, remark, remark.kind)
+            warnings.add(last_lines.end, None, remark, remark.kind, is_of_file=True)
     return DryRun(
         description=description,
         first=first,

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.catalogue.import_rows import CheckedRow
 from backend.catalogue.save_products import PRODUCTS
-from backend.database.many_rows import update_by_id
+from backend.database.many_rows import is_among, row_version, update_by_id
 from backend.database.models import utcnow
 
 
@@ -18,8 +19,26 @@ class FieldChange(NamedTuple):
     """A row of a feed that says something else than its product in some fields."""
 
     product_id: int
+    version: str | None  # of the stored row that was compared; None on SQLite
     fields: Sequence[str]
     row: CheckedRow
+
+
+def stand(session: Session, changes: Sequence[FieldChange]) -> bool:
+    """Lock the products, and tell whether they are as they were when they were compared.
+
+    On SQLite the caller knows that nobody has committed since.
+    """
+    compared = {it.product_id: it.version for it in changes if it.version is not None}
+    if not compared:
+        return True
+    locked = (
+        select(PRODUCTS.c.id, row_version(session, PRODUCTS))
+        .where(is_among(session, PRODUCTS.c.id, sorted(compared)))
+        .order_by(PRODUCTS.c.id)
+        .with_for_update(key_share=True)
+    )
+    return {row[0]: row[1] for row in session.execute(locked)} == compared
 
 
 def write_fields(session: Session, changes: Sequence[FieldChange]) -> None:

@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from backend import queue
 from backend.catalogue import products
 from backend.catalogue.closing_remarks import closing_remarks
-from backend.catalogue.import_changes import FieldChange, write_fields
+from backend.catalogue.import_changes import FieldChange, stand, write_fields
 from backend.catalogue.import_images import ImageReferrer
 from backend.catalogue.import_memory import IdSet, LastLines, rare_collections
 from backend.catalogue.import_rows import CheckedRow, read_rows
@@ -95,7 +95,7 @@ def import_catalogue(
                 progress(min(done, last_lines.total), last_lines.total)
         run.cut_off = _cut_off(source.cut_off(), transfer())
         for remark in closing_remarks(source.describe(), last_lines, run.cut_off):
-            run.warnings.add(last_lines.end, None, remark, remark.kind)
+            run.warnings.add(last_lines.end, None, remark, remark.kind, is_of_file=True)
     if prune:
         run.prune(pruner, last_lines.end)
     summary = run.summary()
@@ -161,7 +161,8 @@ class _Import:
             if fields is None:
                 left.append(row)
             elif fields:
-                changes.append(FieldChange(known.rows[row.sku][0], fields, row))
+                id_, at = known.rows[row.sku][0], known.version_of(row.sku)
+                changes.append(FieldChange(id_, at, fields, row))
             else:
                 self._note_unchanged(row, known)
         if left or changes:
@@ -174,11 +175,15 @@ class _Import:
         known: StoredRows,
         version: int | None,
     ) -> None:
-        """Write what differs; what was read stands if nobody has committed since `version`."""
+        """Write what differs, without a second look if what was read stands.
+
+        It does if nobody has committed since `version`, or where that is not known, if the rows to
+        change are as they were.
+        """
         drafts = [self._draft(row, known) for row in rows]
 
         def write_at_once(session: Session) -> Saved | None:
-            if version is None or self.db.version() != version:
+            if self.db.version() != version or not stand(session, changes):
                 return None
             write_fields(session, changes)
             return products.save(
@@ -190,7 +195,8 @@ class _Import:
                 changed=[change.product_id for change in changes],
             )
 
-        saved = self.db.write(write_at_once) if version is not None else None
+        may_stand = version is not None or not self.db.is_sqlite
+        saved = self.db.write(write_at_once) if may_stand else None
         if saved is not None:
             self.outcomes[Outcome.CHANGED] += len(changes)
             self._held.update(change.product_id for change in changes)
@@ -223,7 +229,7 @@ class _Import:
             self.removed, reason = pruner.prune(self._held)
         if reason:
             self.not_pruned = f"nothing was pruned: {reason}"
-            self.warnings.add(line, None, self.not_pruned, WarningKind.PRUNE)
+            self.warnings.add(line, None, self.not_pruned, WarningKind.PRUNE, is_of_file=True)
 
     def summary(self) -> Summary:
         """Return what was done so far."""

@@ -20,7 +20,8 @@ from backend.catalogue.drafts import Draft
 from backend.catalogue.import_images import ImageReferrer
 from backend.catalogue.import_rows import CheckedRow
 from backend.catalogue.product_images import Images
-from backend.database.many_rows import is_among
+from backend.catalogue.save_products import PRODUCTS
+from backend.database.many_rows import is_among, row_version
 from backend.database.models import Product
 
 _FACTS: Final = (
@@ -46,7 +47,7 @@ class StoredRows:
         headers = dict.fromkeys(tuple(draft.values) for draft in drafts)
         fields = tuple(dict.fromkeys(name for names in headers for name in names))
         columns: list[Any] = [getattr(Product, name) for name in (*_FACTS, *fields)]
-        columns.append(Product.removed_at.is_not(None))
+        columns += [row_version(session, PRODUCTS), Product.removed_at.is_not(None)]
         query = select(*columns).where(is_among(session, Product.sku, skus))
         found = session.execute(query).all()
         rows = {row.sku: row for row in found if not row[-1]}
@@ -59,6 +60,12 @@ class StoredRows:
         """Return a product's id, None for a sku that no product has."""
         row = self.rows.get(sku)
         return None if row is None else row[0]
+
+    def version_of(self, sku: str) -> str | None:
+        """Return what a stored product's next change makes another; None on SQLite."""
+        stored: Any = self.rows[sku]
+        version: str | None = stored[-2]
+        return version
 
     def images_of(self, sku: str) -> Images:
         """Return the stored images of a product."""

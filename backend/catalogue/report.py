@@ -45,17 +45,25 @@ class Remarks:
         self._by_kind: dict[WarningKind, KindOfWarnings] = {}
         weakref.finalize(self, self._file.close)
 
-    def add(self, line: int, sku: str | None, reason: str, kind: WarningKind | None = None) -> None:
-        """Note what was wrong in a line of the file."""
+    def add(
+        self,
+        line: int,
+        sku: str | None,
+        reason: str,
+        kind: WarningKind | None = None,
+        *,
+        is_of_file: bool = False,
+    ) -> None:
+        """Note what was wrong in a line of the file, or in all of it."""
         sku, reason = sku and shown(sku), shown(reason)
         self._file.seek(0, io.SEEK_END)
-        self._file.write(json.dumps([line, sku, reason, kind]) + "\n")
+        self._file.write(json.dumps([line, sku, reason, kind, is_of_file]) + "\n")
         self._count += 1
         if kind is not None:
             first = self._by_kind.setdefault(kind, KindOfWarnings(count=0, first=[]))
             first.count += 1
             if len(first.first) < EXAMPLES:
-                first.first.append(Remark(line, sku, reason, kind))
+                first.first.append(Remark(line, sku, reason, kind, is_of_file))
 
     def by_kind(self) -> dict[WarningKind, KindOfWarnings]:
         """Return how many warnings there are of each kind, the most frequent first."""
@@ -71,8 +79,8 @@ class Remarks:
     def __iter__(self) -> Iterator[Remark]:
         self._file.seek(0)
         for text in self._file:
-            line, sku, reason, kind = json.loads(text)
-            yield Remark(line, sku, reason, WarningKind(kind) if kind else None)
+            line, sku, reason, kind, is_of_file = json.loads(text)
+            yield Remark(line, sku, reason, WarningKind(kind) if kind else None, is_of_file)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,8 +73,8 @@ def save(
     last is written and the earlier ones are rejected. A `file:` URI that no import has looked at
     is rejected too. Images beyond the first cost SQL only where there are some.
 
-    A sku for which `is_new` is true is not looked for: the caller knows that no product has or had
-    it. `changed` are the ids of products whose fields the caller has written itself.
+    A sku for which `is_new` is true is not looked for at first: the caller has just seen that no
+    product has or had it. `changed` are the ids of products whose fields the caller has written.
     """
     plan = _Plan(drafts=drafts, complete=complete, is_new=is_new, now=utcnow())
     plan.new_payloads.update(changed)
@@ -85,6 +85,7 @@ def save(
     pending = list(last.values())
     while pending:  # runs again only for products that another writer has inserted meanwhile
         pending = _save_once(session, plan, pending)
+        plan.is_new = lambda _: False
     now = clock.now(session) if plan.new_images or plan.new_payloads else None
     for image, ids in ((True, plan.new_images), (False, plan.new_payloads)):
         queue.request(session, sorted(ids), image=image, priority=priority, now=now)

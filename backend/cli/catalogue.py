@@ -248,6 +248,7 @@ def _print_remarks(rejects: Remarks, warnings: Remarks) -> int:
         counted = ", ".join(f"{kind.value} {it.count:,}" for kind, it in kinds.items())
         err.print(f"  warnings: {counted}", highlight=False)
     for warning in warnings.first(SHOWN):
-        text = f"  line {warning.line}: {warning.reason}"
+        where = "the whole file" if warning.is_of_file else f"line {warning.line}"
+        text = f"  {where}: {warning.reason}"
         err.print(escape(text), style="dim", highlight=False)
     return max(0, len(rejects) - SHOWN) + max(0, len(warnings) - SHOWN)

@@ -24,10 +24,13 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
+    literal,
+    literal_column,
     select,
     text,
     update,
 )
+from sqlalchemy import cast as cast_as
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -80,6 +83,16 @@ def is_among(
         return column == any_(bindparam(None, list(values), type_=ARRAY(column.type)))
     listed = func.json_each(json.dumps(list(values))).table_valued("value")
     return column.in_(select(listed.c.value))
+
+
+def row_version(session: Session, table: Table) -> ColumnElement[str | None]:
+    """Return what each change of a row of PostgreSQL makes another; NULL on SQLite.
+
+    There, `Database.version` tells whether anything was committed.
+    """
+    if not is_postgresql(session):
+        return literal(None, String())
+    return cast_as(literal_column(f"{table.name}.xmin"), String())
 
 
 def execute_each(

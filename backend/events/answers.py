@@ -25,6 +25,7 @@ from backend.database.upsert import upsert
 from backend.events import outcomes
 from backend.events.decay import day_of
 from backend.metrics import instruments
+from backend.own_threads import start_thread
 
 log = structlog.get_logger(__name__)
 
@@ -101,8 +102,7 @@ class AnswerLog:
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
-                    self._thread.start()
+                    self._thread = start_thread(self._run, name="answers")
         self._asked.set()
 
     def flush(self) -> None:

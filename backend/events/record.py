@@ -64,12 +64,16 @@ def checked_at(at: datetime | None, *, now: datetime, days: int) -> datetime:
     if at is None:
         return now
     if at.tzinfo is None:
-        raise InvalidEvent("at: the time has no time zone; write 2026-01-31T12:00:00Z")
+        raise _refused_time("the time has no time zone; write 2026-01-31T12:00:00Z")
     if at - now > MOST_AHEAD:
-        raise InvalidEvent(f"at: {at.isoformat()} is more than a day in the future")
+        raise _refused_time(f"{at.isoformat()} is more than a day in the future")
     if now - at > timedelta(days=days):
-        raise InvalidEvent(f"at: {at.isoformat()} is older than the {days} days that are kept")
+        raise _refused_time(f"{at.isoformat()} is older than the {days} days that are kept")
     return min(at, now)
+
+
+def _refused_time(reason: str) -> InvalidEvent:
+    return InvalidEvent(f"at: {reason}", errors=[{"field": "at", "reason": reason}])
 
 
 def with_checked_time(event: NewEvent, *, now: datetime, days: int) -> NewEvent:

@@ -19,6 +19,7 @@ from backend.database.engine import Database
 from backend.database.models import Job
 from backend.errors import DatabaseUnavailable
 from backend.jobs.records import QUEUED
+from backend.own_threads import start_thread
 
 log = structlog.get_logger(__name__)
 
@@ -103,7 +104,7 @@ class JobReport:
         try:
             self.write(state=QUEUED)
         except (SQLAlchemyError, DatabaseUnavailable):
-            threading.Thread(target=self._give_back_later, name="job", daemon=True).start()
+            start_thread(self._give_back_later, name="job")
 
     def _give_back_later(self) -> None:
         until = time.monotonic() + STALE_AFTER.total_seconds()  # then any process takes it

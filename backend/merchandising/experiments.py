@@ -24,6 +24,10 @@ from backend.errors import InvalidExperiment, UnknownExperiment, UnknownPlacemen
 from backend.merchandising import placements
 from backend.merchandising.placements import NAME
 
+_NAME_RULE: Final = (
+    "the name of an experiment has 1 to 64 letters, digits, . _ or -, the first a letter or digit"
+)
+
 MOST: Final = 100
 """Experiments of one shop."""
 
@@ -132,11 +136,7 @@ def put(session: Session, name: str, wanted: ExperimentPlan) -> tuple[Experiment
             created_at=clock.now(session),
         )
         session.add(found)
-    tried = (found.placement, found.against, found.generation_id)
-    if tried != (wanted.placement, wanted.against, wanted.generation_id):
-        raise InvalidExperiment(
-            "what an experiment tries cannot be changed; give the new one another name"
-        )
+    _check_same(found, wanted)
     found.share, found.state = wanted.share, wanted.state.value
     is_running = wanted.state is ExperimentState.RUNNING
     found.reason = None if is_running else (found.reason or "stopped by an operator")
@@ -176,35 +176,53 @@ def describe(experiment: Experiment) -> dict[str, Any]:
 
 def _check(session: Session, name: str, wanted: ExperimentPlan) -> None:
     if not re.fullmatch(NAME, name):
-        raise InvalidExperiment("the name of an experiment has 1 to 64 letters, digits, . _ or -")
+        raise InvalidExperiment(_NAME_RULE, errors=[{"parameter": "name", "reason": _NAME_RULE}])
     if not 0 < wanted.share < 1:
-        raise InvalidExperiment("share: must be above 0 and below 1")
+        raise _refused("share", "share: must be above 0 and below 1")
     if (wanted.against is None) == (wanted.generation_id is None):
-        raise InvalidExperiment("give either the placement `against` or a generation")
+        raise _refused("against", "give either the placement `against` or a generation")
     if wanted.generation_id is not None and wanted.generation_id > LARGEST_ID:
-        raise InvalidExperiment(f"generation: the number is above {LARGEST_ID}")
+        raise _refused("generation", f"generation: the number is above {LARGEST_ID}")
     if wanted.against is not None and wanted.placement in {None, wanted.against}:
-        raise InvalidExperiment("placement: give the one that requests name; it is not `against`")
+        raise _refused(
+            "placement", "placement: give the one that requests name; it is not `against`"
+        )
     if wanted.state is ExperimentState.RUNNING:
         _check_running(session, name, wanted)
 
 
-def _check_placement(session: Session, name: str) -> None:
+def _check_same(found: Experiment, wanted: ExperimentPlan) -> None:
+    for member, column in (
+        ("placement", "placement"),
+        ("against", "against"),
+        ("generation", "generation_id"),
+    ):
+        if getattr(found, column) != getattr(wanted, column):
+            reason = "what an experiment tries cannot be changed; give the new one another name"
+            raise _refused(member, reason)
+
+
+def _refused(member: str, reason: str) -> InvalidExperiment:
+    return InvalidExperiment(reason, errors=[{"field": member, "reason": reason}])
+
+
+def _check_placement(session: Session, member: str, name: str | None) -> None:
     try:
-        placements.read(session, name)
+        if name is not None:
+            placements.read(session, name)
     except UnknownPlacement as error:
-        raise InvalidExperiment(error.message) from None
+        raise _refused(member, error.message) from None
 
 
 def _check_running(session: Session, name: str, wanted: ExperimentPlan) -> None:
-    for one in (wanted.placement, wanted.against):
-        if one is not None:
-            _check_placement(session, one)
+    _check_placement(session, "placement", wanted.placement)
+    _check_placement(session, "against", wanted.against)
     running, given = _running(wanted.placement)
     other = session.execute(running, given).first()
     if other is not None and other.name != name:
-        raise InvalidExperiment(f"the experiment {other.name!r} splits these requests already")
+        raise _refused("placement", f"the experiment {other.name!r} splits these requests already")
     if wanted.generation_id is not None:
         generation = session.get(Generation, wanted.generation_id)
         if generation is None or generation.state not in LIVE:
-            raise InvalidExperiment(f"generation {wanted.generation_id} is not kept up to date")
+            reason = f"generation {wanted.generation_id} is not kept up to date"
+            raise _refused("generation", reason)

@@ -22,6 +22,9 @@ from backend.errors import InvalidPlacement, UnknownPlacement
 from backend.merchandising import changes
 
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_NAME_RULE: Final = (
+    "the name of a placement has 1 to 64 letters, digits, . _ or -, the first a letter or digit"
+)
 MOST: Final = 200
 """Placements of one shop."""
 
@@ -69,7 +72,7 @@ def put(
     `by` is who does so. Raises InvalidPlacement for a wrong name, and when there are too many.
     """
     if not re.fullmatch(NAME, name):
-        raise InvalidPlacement("the name of a placement has 1 to 64 letters, digits, . _ or -")
+        raise InvalidPlacement(_NAME_RULE, errors=[{"parameter": "name", "reason": _NAME_RULE}])
     hold(session, Lock.NAMED)
     found = session.get(Placement, name, with_for_update=True)
     is_new, is_changed = found is None, found is None or found.settings != settings

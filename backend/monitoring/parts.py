@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import Metric
 
 from backend.database.failures import why
+from backend.own_threads import start_thread
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +46,8 @@ class MetricsPart:
             if time.monotonic() < self._good_until or not self._ended.is_set():
                 return
             self._ended.clear()
-        threading.Thread(target=self._run, name=f"scrape {self.name}", daemon=True).start()
+        if start_thread(self._run, name=f"scrape {self.name}") is None:
+            self._ended.set()
 
     def families(self, *, wait_seconds: float = 0) -> Sequence[Metric] | None:
         """Return the families, read now or a few seconds ago; None if they cannot be read."""

@@ -34,6 +34,7 @@ from backend.database.models import (
 from backend.database.reader import Reader
 from backend.database.upsert import upsert
 from backend.events.partners import ROW
+from backend.own_threads import start_thread
 from backend.recommendations import pairs
 from backend.recommendations.pairs import Partners
 from backend.recommendations.relations import Relations
@@ -211,8 +212,7 @@ class Keeper:
                 return
             self._waiting[asked.generation.id, asked.product_id] = asked
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="relations", daemon=True)
-                self._thread.start()
+                self._thread = start_thread(self._run, name="relations")
         self._asked.set()
 
     def flush(self) -> None:

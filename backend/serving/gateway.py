@@ -161,7 +161,9 @@ def run_app(app: WSGIApplication, environ: dict[str, Any]) -> HttpAnswer:
     def start_response(status: str, headers: list[tuple[str, str]], *_: object) -> Any:
         answer.status = int(status[:3])
         answer.headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in headers
+            if name.lower() != "date"  # the server sends one itself
         ]
         return parts.append
 

@@ -101,6 +101,7 @@ class Connection(TimedConnection):
         self.cancel_head_timer()
         self._reading = _Reading.BODY
         self._check_head()
+        self._take_host()
         super().on_headers_complete()
         self.asked = True
         if self.stopping or self.parser.should_upgrade():  # what follows is not read
@@ -142,6 +143,18 @@ class Connection(TimedConnection):
         expected = self._values(b"expect")
         if any(each.lower() != b"100-continue" for each in expected):
             self._fail(417, "the one expectation that can be met is 100-continue")
+        if version == "1.0":  # it knows no interim answers (RFC 9110, 10.1.1)
+            self.expect_100_continue = False
+
+    def _take_host(self) -> None:
+        """Let the host of an absolute address count, and not the header (RFC 9112, 3.2.2)."""
+        if self.url.startswith((b"/", b"*")):
+            return
+        asked = httptools.parse_url(self.url)
+        host = b"[%b]" % asked.host if b":" in asked.host else asked.host
+        host += b":%d" % asked.port if asked.port else b""
+        others = [each for each in self.headers if each[0] != b"host"]
+        self.headers[:] = [(b"host", host), *others]
 
     def _values(self, name: bytes) -> list[bytes]:
         return [value.strip() for key, value in self.headers if key == name]

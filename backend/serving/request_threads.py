@@ -20,6 +20,7 @@ from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from backend.api.problems import RequestError
+from backend.own_threads import start_thread
 
 Answer = TypeVar("Answer")
 
@@ -121,10 +122,25 @@ class RequestThreads(Generic[Answer]):
                 return
             if self._idle:
                 self._idle.pop().put(job)
-            else:
-                self._started += 1
-                name = f"{self._name}_{self._started}"
-                threading.Thread(target=self._work, args=(job,), name=name, daemon=True).start()
+            elif not self._start(job):
+                return
+
+    def _start(self, job: _Job[Answer]) -> bool:
+        """Give a request to a new thread. Where the host refuses one, it waits for those that run.
+
+        Without any it is refused: nobody would take it. The lock is held.
+        """
+        self._started += 1
+        if start_thread(self._work, job, name=f"{self._name}_{self._started}"):
+            return True
+        self._started -= 1
+        if self._turn is job:
+            self._turn = None
+        if self._started:
+            (self._in_turn if job.in_turn else self._free).appendleft(job)
+        else:
+            self._fail(job, no_thread())
+        return False
 
     def _take(self) -> _Job[Answer] | None:
         """Take the oldest request that may run, None without one; the lock is held."""
@@ -171,6 +187,12 @@ class RequestThreads(Generic[Answer]):
         self.begun -= 1
         if not job.future.done():
             job.future.set_exception(error)
+
+
+def no_thread() -> RequestError:
+    """Return the 503 of a request for which the host starts no thread."""
+    detail = "the host starts no further thread of this process"
+    return RequestError(503, "server-busy", detail, headers={"Retry-After": "5"})
 
 
 def too_late() -> RequestError:

@@ -35,6 +35,16 @@ def no_file_descriptors() -> Iterator[None]:
 
 
 @contextmanager
+def no_threads() -> Iterator[None]:
+    """Let this process start no thread: there is no room for so large a stack."""
+    before = threading.stack_size(1 << 46)
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
+
+
+@contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
     """Let this process make no file longer, as a quota or `ulimit -f` does."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -81,7 +81,8 @@ def faults_of(error: ErrorDetails, model: type[RequestBody]) -> list[ProblemFaul
         return [_unknown_member(unknown, error, model)]
     member, *inner = error["loc"]
     names = [part for part in inner if isinstance(part, str) and not _BRANCH.fullmatch(part)]
-    detail = " ".join([*names, reason_of(error)])
+    items = [f"[{part}]" for part in inner if isinstance(part, int)]
+    detail = " ".join([*items, *names, reason_of(error)])
     return [ProblemFault(code="invalid-value", detail=detail, pointer=pointer(member))]
 
 

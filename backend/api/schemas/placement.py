@@ -12,10 +12,9 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field
 
 from backend.api.context import services
-from backend.api.problems import invalid_request
+from backend.api.problems import fault_of, invalid_request
 from backend.api.schemas.document import BodyLimits, Document
 from backend.api.schemas.filters import Filter
-from backend.api.schemas.problem import ProblemFault
 from backend.api.schemas.query import MOST_WORDS
 from backend.api.schemas.shaping import LEAST_MATCH, SHAPING_MEMBERS, ShapedBody
 from backend.catalogue.drafts import Sku
@@ -111,9 +110,7 @@ def with_placement(query: Query, name: str | None, given: Collection[str]) -> Qu
         return query
     used = _read_used(name)
     if used is None:
-        detail = placements.unknown(name).message
-        fault = ProblemFault(code="invalid-value", detail=detail, parameter="placement")
-        raise invalid_request([fault])
+        raise invalid_request([fault_of("placement", placements.unknown(name).message)])
     body = _read_body(used.settings, services().settings.facets)
     named = (body.model_fields_set - set(given)) & set(_MEMBERS)
     defaults: Mapping[str, Any] = {member: getattr(body, member) for member in named}

@@ -66,6 +66,8 @@ class Problem(BaseModel):
     request_id: str | None
     errors: list[ProblemFault] = Field([], description="what is wrong with the request")
     errors_left_out: int = Field(0, description="how many more faults there are")
+    state: str | None = Field(None, description="of `not-searchable`: the product's state")
+    reason: str | None = Field(None, description="of `not-searchable`: why it is in this state")
 
 
 class BatchProblem(BaseModel):
@@ -78,3 +80,5 @@ class BatchProblem(BaseModel):
     code: ProblemCode | str = Field(description=MORE)
     errors: list[ProblemFault] = []
     errors_left_out: int = 0
+    state: str | None = Field(None, description="of `not-searchable`: the product's state")
+    reason: str | None = Field(None, description="of `not-searchable`: why it is in this state")

@@ -97,7 +97,7 @@ _BESIDE_A_NUMBER: Final = """
     hour, day, days, tag, tage, werktag, werktage, wochentage, jour, jours, jours ouvrés, giorni,
     días, dias, dagen, werkdagen, dni, hodin, dnů, do hodin, do dnů, disponible sous h,
     nur, ships h, ships in h, ships within h, shipped within h, delivery in days, delivery
-    days, dispatch in days,
+    days, dispatch in days, to days, in to days, business days, working days,
     versand in h, versand in tagen, versandfertig in tagen, versandfertig in h, lieferung in
     tagen, wenige,
     livraison h, livraison en h, consegna in giorni, spedizione in h, entrega en h, entrega en días,

@@ -7,20 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from backend.catalogue.sources.column_names import match
+from backend.catalogue.sources.column_names import match, plain
+from backend.catalogue.sources.further_names import FURTHER_NAMES
 from backend.catalogue.sources.image_columns import columns_of_images, is_numbered
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.errors import UnreadableCatalogue
 
 _MOST_LANGUAGES: Final = 5
-_HINT: Final = re.compile(r"\s*\([^()]*\)|（[^（）]*）")  # noqa: RUF001 - Chinese
+_HINT: Final = re.compile(r"\s*\([^()]*\)|（[^（）]*）|\[\w+=[^\[\]]*\]|\s\[[^\[\]]*\]")  # noqa: RUF001 - Chinese
 _WITHOUT_TAX: Final = re.compile(
     r"税抜|\((?:[^()]*\b)?"
     r"(?:excl?|exkl|ex|without|net|netto|hors|ht|sin|senza|bez|ohne)\b",
     re.IGNORECASE,
 )
 _LANGUAGE: Final = re.compile(
-    r"[-_.:@ \[(](?:en|de|fr|es|it|nl|pl|cs|sk|sv|da|fi|nb|pt|ro|hu|bg|el|tr|ru|uk|ja|zh|ko|ar|he)"
+    r"[-_.:@# \[(](?:en|de|fr|es|it|nl|pl|cs|sk|sv|da|fi|nb|pt|ro|hu|bg|el|tr|ru|uk|ja|zh|ko|ar|he)"
     r"(?:[-_][A-Za-z]{2})?[\])]?(?:-[a-z]+)?$"
 )
 """A language, maybe with a country and a channel, at the end of a name."""
@@ -104,9 +105,24 @@ def _by_names(
     added = {**here, **found}
     if is_any_shops:
         there = _fields(names, added, True)
-        further = _fields(bare, {}, True).items()
-        added |= {field: names[at] for field, at in further if field not in there}
+        further = _fields(bare, {}, True)
+        if "sku" not in added and _is_rather(bare, further, names, there):
+            there = {field: at for field, at in there.items() if field != "sku"}
+        added |= {field: names[at] for field, at in further.items() if field not in there}
     return added
+
+
+def _is_rather(
+    bare: Sequence[str], further: Mapping[str, int], names: Sequence[str], there: Mapping[str, int]
+) -> bool:
+    """Tell whether the sku of the bare names is rather one: `code[unique=true]` beside `ean`."""
+    known = [*map(plain, FURTHER_NAMES["sku"])]
+    found = [
+        known.index(name)
+        for each, fields in ((bare, further), (names, there))
+        if "sku" in fields and (name := plain(each[fields["sku"]])) in known
+    ]
+    return len(found) == 2 and found[0] < found[1]
 
 
 def _fields(

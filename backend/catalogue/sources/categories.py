@@ -16,7 +16,11 @@ _SIGNS: Final = re.compile(r"[>›»→|]|->|=>|&gt;|::|\s[/\\]\s")  # noqa: RUF
 _SLASHES: Final = re.compile(r"/|\\")
 PATH: Final = re.compile(r"[>›»→]|->|=>|&gt;")  # noqa: RUF001
 """What stands in paths and hardly in a name."""
-_DIVIDERS: Final = {"magento": _SLASH, "magento1": _SLASH, "table": _SIGNS}
+_DIVIDERS: Final = {
+    **dict.fromkeys(("magento", "magento1", "ceneo"), _SLASH),
+    "zencart": re.compile(r"[>^]"),
+    "table": _SIGNS,
+}
 _KINDS: Final = frozenset(
     [
         *("product", "simple", "variable", "variation", "variant", "configurable", "physical"),
@@ -24,10 +28,23 @@ _KINDS: Final = frozenset(
     ]
 )
 """What a column `type` says of a row, and is no category."""
-_DIVIDER: Final = re.compile(r"[>/,|»›→\\]|::")  # noqa: RUF001
+_DIVIDER: Final = re.compile(r"[>/,|»›→\\^]|::")  # noqa: RUF001
 """What a path has between its categories, in every preset."""
 _BETWEEN_PATHS: Final = ("\n", ";", "|", ",")
-_ROOTS: Final = {"default category", "root", "root catalog", "heureka.cz", "heureka.sk"}
+_ROOTS: Final = {
+    *("default category", "root", "root catalog", "heureka.cz", "heureka.sk", "heureka"),
+    *(
+        "glami.cz",
+        "glami.sk",
+        "zbozi.cz",
+        "all",
+        "all products",
+        "catalog",
+        "catalogue",
+        "каталог",
+        "katalog",
+    ),
+}
 """The top of a shop's tree, which is no category of a product."""
 
 

@@ -33,12 +33,15 @@ _CHAINS: Final = (
         ("subdepartment", "subdept"),
         *(("class", "classname"), ("subclass", "subclassname")),
     ),
+    (("category",), *((f"subcategory{at}",) for at in range(1, 10))),
+    (("category",), ("subcategory1",), ("subcategory2",)),
     (("hauptkategorie", "oberkategorie"), ("unterkategorie",), ("unterunterkategorie",)),
     (("catégorieprincipale", "categorieprincipale"), ("souscatégorie", "souscategorie")),
     (("categoríaprincipal", "categoriaprincipal"), ("subcategoría", "subcategoria")),
     (("categoriaprincipale",), ("sottocategoria",)),
     (("hoofdcategorie",), ("subcategorie",)),
     (("huvudkategori", "hovedkategori", "anakategori"), ("underkategori", "altkategori")),
+    (("kategoriagłówna",), ("podkategoria",)),
     (("parentcategory", "parentcategoryname"), ("childcategory", "childcategoryname")),
 )
 """Names of levels, the uppermost first."""

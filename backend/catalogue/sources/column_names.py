@@ -39,6 +39,8 @@ FOR_VARIANTS: Final = (
 """Names of skus that say that each variant has one, where `id` may be that of all of them."""
 _LANGUAGES: Final = re.compile(r"\s+[/|]\s+")
 """What stands between the languages of a name: `Artikelnummer / SKU`."""
+_PRICE_OF_CHANNEL: Final = re.compile(r"price-[A-Za-z0-9_]+-[A-Z]{3}")
+"""How Akeneo names the prices of a channel: `price-ecommerce-EUR`."""
 _PREFIX: Final = re.compile(r"^\s*\*?[gc]:", re.IGNORECASE)
 
 
@@ -165,7 +167,11 @@ def _find_price_with_currency(header: Sequence[str], fields: dict[str, int]) -> 
         bare = [(at, name) for at, name in enumerate(header) if "(" not in name]
         named = ((at, *price_name(name)) for at, name in bare)
         known = names_of("price") | set(map(plain, PREFIXED_NAMES["price"]))
-        free = (at for at, price, code in named if code and price in known)
+        free = (
+            at
+            for at, price, code in named
+            if code and (price in known or _PRICE_OF_CHANNEL.fullmatch(header[at]))
+        )
         if (found := next((at for at in free if at not in fields.values()), None)) is not None:
             fields["price"] = found
 

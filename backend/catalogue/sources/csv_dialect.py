@@ -87,7 +87,13 @@ def long_delimiter(header: str, is_header: Callable[[Sequence[str]], bool]) -> s
     for found in dict.fromkeys(it[0] for it in _LONG.finditer(header)):
         names = header.split(found)
         are_plain = all(name.strip().strip(QUOTE)[:1].isalnum() for name in names)
-        if len(set(found)) > 1 and are_plain and is_header([it.strip(f" {QUOTE}") for it in names]):
+        is_alone = not set(found) & set("".join(names))  # unlike the `,*` of `id,*name,price`
+        if (
+            len(set(found)) > 1
+            and is_alone
+            and are_plain
+            and is_header([it.strip(f" {QUOTE}") for it in names])
+        ):
             return found
     return None
 

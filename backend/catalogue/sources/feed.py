@@ -79,6 +79,7 @@ class Remark:
     sku: str | None
     reason: str
     kind: WarningKind | None = None  # of a warning; a reject has none
+    is_of_file: bool = False  # it is about all lines; `line` is then the last one
 
 
 class Reject(Remark):

@@ -31,7 +31,16 @@ _YEAR_WITHIN: Final = re.compile(r"(?<![\d,])(?:19|20)\d\d(?!\d|[.,]\d)")
 _AMOUNTS: Final = (
     *("value", "amount", "gross", "price", "incl_tax", "regular", "regular_price"),
     *("original_amount", "calculated_amount", "price_gross", "unit_price"),
-    *("priceRange", "start", "minVariantPrice"),
+    *(
+        "basePrice",
+        "minimum_price",
+        "minimumPrice",
+        "priceRange",
+        "start",
+        "minVariantPrice",
+        "Цена",
+        "ЦенаЗаЕдиницу",
+    ),
 )
 """Members of an object that hold its amount, or an object that does."""
 _OPEN: Final = ("[", "{")

@@ -9,8 +9,8 @@ Which elements are items, `xml_item_names` finds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import BinaryIO, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, Final
 
 from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_records import text_warnings
@@ -42,6 +42,12 @@ class GoogleXml(NamedRecords):
         with self._files.open(self._name) as stream:
             self._items = self._find_items(stream)
         return super()._read_header()
+
+    def _own(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an item with Shoptet's code as its sku; its attribute `id` is another number."""
+        code = values.get("CODE")
+        is_shoptets = isinstance(code, str) and "id" in values and "NAME" in values
+        return {**values, "sku": code} if is_shoptets and not values.get("sku") else values
 
     def _find_items(self, stream: BinaryIO) -> ItemNames:
         try:

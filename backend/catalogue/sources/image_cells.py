@@ -44,10 +44,13 @@ _ENDS_AS_IMAGE: Final = re.compile(
 _ESCAPED_SLASHES: Final = r":\/\/"  # of JSON, in a cell that is none
 _REMARK: Final = re.compile(
     r"\s+!\s+(?:alt|title|desc|caption)\s*:.*"
-    r"|(?<=\.jpg|\.png|\.gif)\|[^/]*$|(?<=\.jpeg|\.webp|\.avif)\|[^/]*$",
+    r"|(?<=\.jpg|\.png|\.gif)\|[^/]*$|(?<=\.jpeg|\.webp|\.avif)\|[^/]*$|#\{[^{}]*\}$",
     re.IGNORECASE,
 )
-"""What says something of an image behind its address: `1.jpg ! alt : Tee`, `1.jpg|Tee`."""
+"""What says something of an image behind its address: `1.jpg ! alt : Tee`, `1.jpg|Tee`.
+
+CS-Cart writes `1.jpg#{[en]:Tee;}`.
+"""
 LONGEST_LITERAL: Final = 100_000  # characters
 ADDRESS_KEYS: Final = ("url", "src", "uri", "link", "path", "location", "image", "MIME_SOURCE")
 
@@ -81,7 +84,7 @@ def _trimmed(text: str) -> str:
     """Strip separators at the ends; WooCommerce writes a backslash before a comma."""
     text = text.strip(" \t\r\n,;|").replace("\\,", ",")
     text = text[1:-1] if len(text) > 2 and text[0] == text[-1] == "'" else text
-    return _REMARK.sub("", text) if "|" in text or "!" in text else text
+    return _REMARK.sub("", text) if "|" in text or "!" in text or "#{" in text else text
 
 
 def is_address(text: str) -> bool:

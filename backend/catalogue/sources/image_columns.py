@@ -13,12 +13,15 @@ IMAGES: Final = {"images", "imageurls", "imagelinks", "imagesrc", "imageuris", "
 MORE_IMAGES: Final = {
     *("additionalimagelink", "additionalimagelinks", "additionalimages", "additionalimageurl"),
     *("additionalimageurls", "alternateimages", "galleryimages", "moreimages", "otherimages"),
-    *("imgurlalternative", "additionalimage", "alternateimage"),
+    *("imgurlalternative", "additionalimage", "alternateimage", "extraimageurl", "otherimageurl"),
+    *("productmedia", "variantmedia", "variantassets"),
+    *("secondaryimage", "secondaryimages", "otherimage", "extraimages", "detailimages"),
 }
 """Columns of further images, without case and underscores; they are no attributes."""
 _NUMBERED: Final = re.compile(
-    r"(?:additional|alternate|extra|further|more|other|product)?"
-    r"(?:image|img|photo|picture|bild|foto|imagen|imagem|immagine|afbeelding|zdjęcie|obrázek)(?:url|link|src|uri|file)?"
+    r"(?:additional|alternate|extra|further|more|other|product|secondary|item|ox|asset|media|mediaasset|main)?"
+    r"(?:image|media|img|photo|picture|pic|bild|foto|imagen|imagem|immagine|afbeelding|zdjęcie|obrázek"
+    r"|görsel|resim|visuel|kép|kuva|фото|картинка|изображение)(?:url|link|src|uri|file|path)?"
     r"(?:number|no)?[0-9]{1,2}(?:url|link|src|uri|file)?"
 )
 """Columns such as `image_2`, `image_url_2`, `image[1].url`, without case and underscores."""

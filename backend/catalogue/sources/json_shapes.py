@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from json.decoder import JSONDecodeError
 from typing import Any, Final
 
+from backend.catalogue.sources.api_shapes import as_usual
 from backend.catalogue.sources.column_names import names_a_sku
 
 _LISTS: Final = (
     "products|items|data|results|rows|records|entries|offers|articles|product|catalog|catalogue|"
-    "feed|value|hits|resources|docs|documents|objects|list|goods|payload|content|elements|nodes|edges|produkte|artikel|productos|produits|response|collection|"
-    "@graph|itemListElement|result|body|shop|export"
+    "feed|value|_embedded|hits|resources|docs|documents|objects|list|goods|payload|content|elements|nodes|edges|produkte|artikel|productos|produits|response|collection|"
+    "@graph|itemListElement|hydra:member|member|result|body|shop|export"
 )
 _SCALAR: Final = r'(?:"[^"]*"|[-0-9.eE+]+|true|false|null|\{[^{}]*\})'
 _PASSED_OVER: Final = rf'(?:\s*"(?!(?:sku|id)")[^"]*"\s*:\s*{_SCALAR}\s*,)*'
@@ -85,6 +86,7 @@ def item_of(value: Mapping[str, Any], sku: str | None) -> dict[str, Any]:
     for inner, beside in _AROUND.items():
         if isinstance(it := value.get(inner), Mapping) and value.keys() <= {inner, *beside}:
             value = it
+    value = as_usual(value)
     data = value.get("masterData")  # of commercetools: what is shown, and the draft of it
     if isinstance(data, Mapping) and isinstance(shown := data.get("current"), Mapping):
         state = {} if data.get("published", True) else {"published": False}

@@ -15,13 +15,22 @@ LISTS: Final = frozenset(
     [
         *("attributes", "custom_attributes", "customAttributes", "option_values", "optionValues"),
         *("properties", "specifications", "specs", "features", "parameters", "params"),
-        *("additionalProperty", "extension_attributes", "media_gallery_entries", "prices"),
+        *(
+            "attribute_combinations",
+            "additionalProperty",
+            "extension_attributes",
+            "media_gallery_entries",
+            "prices",
+        ),
         "calculated_price",  # of Medusa
     ]
 )
 """Members that are looked at; a record with none of them stays as it is."""
-_NAMES: Final = ("name", "attribute_code", "option_display_name", "code", "key", "displayName")
-_VALUES: Final = ("value", "values", "option", "options", "label")
+_NAMES: Final = (
+    *("option_type_presentation", "option_type_name"),  # of Spree, whose `name` is the value
+    *("name", "attribute_code", "option_display_name", "code", "key", "displayName"),
+)
+_VALUES: Final = ("value", "values", "option", "options", "label", "value_name", "presentation")
 _TEXTS: Final = ("label", "name", "value", "key")
 _OF_FIELDS: Final = ("base_colour", "gender", "brand", "season")
 _REST: Final = "attribute_list"
@@ -62,8 +71,9 @@ class NamedLists:
     def _copy(self, found: dict[str, Any], own: set[str], values: Mapping[str, Any]) -> None:
         """Copy a colour and the like out of `attributes`, which stays."""
         for name, value in values.items():
-            if isinstance(value, str) and _is_of_a_field(name):
-                self._take(found, own, name, value)
+            own_value = value.get("value") if isinstance(value, Mapping) else None
+            if isinstance(text := own_value or _scalar(value), str) and _is_of_a_field(name):
+                self._take(found, own, name, text)
 
     def _take(self, found: dict[str, Any], own: set[str], name: str, value: Any) -> bool:
         """Add a named value; tell whether nothing of it is missing then."""

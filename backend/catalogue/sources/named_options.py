@@ -1,7 +1,8 @@
-"""Colour and gender where a platform has no column of their own for them, but pairs of cells.
+"""Colour, gender and brand where a platform has no column for them, but pairs of cells.
 
 Shopify writes `Option1 Name` = Color and `Option1 Value` = Red, WooCommerce `Attribute 1 name` and
-`Attribute 1 value(s)`, and Magento `additional_attributes` = `color=Red,gender=Men`.
+`Attribute 1 value(s)`, Magento `additional_attributes` = `color=Red,gender=Men`, others a cell such
+as `Color: Red; Size: M`, or the names in one cell and the values in another.
 """
 
 from __future__ import annotations
@@ -12,27 +13,62 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from backend.catalogue.sources.cell_texts import as_text
+from backend.catalogue.sources.column_names import plain
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 
 COLOUR: Final = "colour of the options"
 GENDER: Final = "gender of the options"
-ADDED: Final = (COLOUR, GENDER)
+BRAND: Final = "brand of the options"
+ADDED: Final = (COLOUR, GENDER, BRAND)
+FIELDS: Final = {"base_colour": COLOUR, "gender": GENDER, "brand": BRAND}
 
 _WORDS: Final[Mapping[str, str]] = {  # the name of an option -> the added column
     **dict.fromkeys(("color", "colour", "farbe", "couleur", "colore", "cor", "kleur"), COLOUR),
     **dict.fromkeys(("färg", "farve", "farge", "kolor", "barva", "цвет", "renk"), COLOUR),
+    **dict.fromkeys(("колір", "väri", "szín", "culoare", "色", "カラー", "颜色", "색상"), COLOUR),
     **dict.fromkeys(("gender", "geschlecht", "genere", "género", "sexo", "пол"), GENDER),
+    **dict.fromkeys(("brand", "marke", "marque", "marca", "merk", "marka", "бренд"), BRAND),
+    **dict.fromkeys(("значка", "značka", "producent", "manufacturer", "hersteller"), BRAND),
+    **dict.fromkeys(("gênero", "sexe", "płeć", "pohlaví", "cinsiyet", "стать", "性別"), GENDER),
 }
+_OPTION: Final = (
+    r"(?:product ?|variant )?(?:option|attribute|variation|variant option|propriedade|variações)"
+)
+_OPTION_OF: Final = r"(?:propiedad|variação|variación|variante|variazione|déclinaison|variatie)"
+_NUMBER: Final = r"(\d+|one|two|three)"
 _NAME: Final = re.compile(
-    r"(?:product|variant )?(?:option|attribute|variation) ?(?:(\d+) name|name ?(\d+))",
+    rf"{_OPTION} ?(?:{_NUMBER} name|name ?{_NUMBER})"
+    rf"|(?:nombre|nome|nom) d[aeu] (?:la )?{_OPTION_OF} {_NUMBER}"
+    rf"|variationsname ?{_NUMBER}|バリエーション項目キー{_NUMBER}",
     re.IGNORECASE,
 )
 _VALUE: Final = re.compile(
-    r"(?:product|variant )?(?:option|attribute|variation) ?"
-    r"(?:(\d+) value(?:\(s\))?|(?:value|description) ?(\d+))",
+    rf"{_OPTION} ?(?:{_NUMBER} values?(?:\(s\))?|(?:value|description|choices) ?{_NUMBER})"
+    rf"|(?:valor|valore|valeur) d[aeu] (?:la )?{_OPTION_OF} {_NUMBER}"
+    rf"|variationswert(?:name)? ?{_NUMBER}|バリエーション項目選択肢{_NUMBER}",
     re.IGNORECASE,
 )
+_TEXTS: Final = frozenset(
+    [
+        *("variationdetails", "configuratoroptions", "features", "options", "variant", "usvariant"),
+        *("nlvariant", "devariant", "envariant", "frvariant", "variation", "variationattributes"),
+        *("relationshipdetails", "selectedoptions", "optionvalues", "variantattributes", "facets"),
+        *("variantfacets", "variationtheme", "variationname", "productoptions", "caractéristiques"),
+        *("characteristics", "specifications", "eigenschaften", "properties", "merkmale"),
+    ]
+)
+"""Columns of texts such as `Color: Red; Size: M`; without case and underscores."""
+_LISTS: Final = (
+    ("attribute", "value"),  # PrestaShop's `Attribute (Name:Type:Position)`
+    ("optiongroups", "optionvalues"),  # Vendure's
+)
+"""Columns of which one lists the names of options, and another one their values."""
+_OF_TEXT: Final = re.compile(r"\s*(?:[;|,\n]|\]\s*\[)\s*")
+_PAIR: Final = re.compile(r"[\[\s\"]*([^:=\[\]\"]+?)\s*[:=]\s*(?:[A-Z]\[)?([^\[\]\"]+)[\]\s\"]*")
+_LIST: Final = re.compile(r"\s*[,|]\s*")
+_OWN_NAME: Final = re.compile(r"^[\w ]+[:/]\s*(\w+)$")
+"""A column that says what it is: `variant:Barva`, `Свойство: Цвет`, `Option/Color`."""
 _HEX: Final = re.compile(r"#[0-9a-fA-F]{3,8}:")  # what Wix writes before the name of a colour
 _PAIRS: Final = re.compile(r"(?:^|,)\s*([A-Za-z_]\w*)=")  # Magento's; a value may hold commas
 _SEVERAL: Final = re.compile(r"[,|;]")
@@ -44,7 +80,10 @@ class NamedOptions:
 
     pairs: Sequence[tuple[int, int]]
     lists: Sequence[int]  # columns such as `additional_attributes`
+    texts: Sequence[int]  # columns of `_TEXTS`
+    parallel: Sequence[tuple[int, int]]  # columns of `_LISTS`
     own: Sequence[tuple[int, str]]  # columns whose name says what they hold, and for which column
+    is_odd: bool  # one of these has another name than a field of ours
 
     @classmethod
     def find(cls, columns: Sequence[str]) -> NamedOptions:
@@ -53,21 +92,33 @@ class NamedOptions:
         values = _numbered(columns, _VALUE)
         pairs = [(at, values[number]) for number, at in names.items() if number in values]
         lists = [at for at, name in enumerate(columns) if name.lower() == "additional_attributes"]
+        bare = [plain(re.sub(r"\([^()]*\)", "", name)) for name in columns]
+        texts = [at for at, name in enumerate(bare) if name in _TEXTS]
+        parallel = [
+            (bare.index(names), bare.index(values))
+            for names, values in _LISTS
+            if names in bare and values in bare
+        ]
         own = [
             (at, column)
             for at, name in enumerate(columns)
-            if name not in ADDED and (column := column_of(name.rpartition("/")[2]))
+            if name not in ADDED and (column := column_of(_last_of(name)))
         ]
-        return cls(pairs, lists, own)
+        is_odd = any(column_of(columns[at]) is None for at, _ in own)
+        return cls(pairs, lists, texts, parallel, own, is_odd)
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything but columns whose names are those of fields."""
+        return bool(self.pairs or self.lists or self.texts or self.parallel or self.is_odd)
 
     def read(self, values: Sequence[Any]) -> list[str]:
-        """Return a record's colour and gender, in the order of `ADDED`; empty if it has none.
+        """Return a record's values in the order of `ADDED`; empty where it has none.
 
         A value that lists several, as for a product with variants, counts as none.
         """
         found: dict[str, str] = {}
         for name, value in self._named(values):
-            column, text = column_of(name), _HEX.sub("", value.strip())
+            column, text = column_of(name.strip()), _HEX.sub("", value.strip())
             if column and text and not _SEVERAL.search(text):
                 found.setdefault(column, text)
         for at, column in self.own:
@@ -81,12 +132,32 @@ class NamedOptions:
         for at in self.lists:
             _, *parts = _PAIRS.split(as_text(values[at]))
             yield from zip(parts[::2], parts[1::2], strict=True)
+        for names, listed in self.parallel:
+            several = (_LIST.split(as_text(values[at])) for at in (names, listed))
+            pairs = zip(*several, strict=False)
+            yield from ((name.partition(":")[0], value.partition(":")[0]) for name, value in pairs)
+        for at in self.texts:
+            yield from _pairs_of(as_text(values[at]))
+
+
+def _pairs_of(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the names and values of `Color: Red; Size: M`, `[Color=Red]`, `Color: S[Red]`."""
+    for part in _OF_TEXT.split(text) if ":" in text or "=" in text else ():
+        if found := _PAIR.fullmatch(part):
+            yield found[1], found[2]
+
+
+def _last_of(name: str) -> str:
+    """Return what a name says behind a slash or a colon."""
+    found = _OWN_NAME.match(name)
+    return found[1] if found else name.rpartition("/")[2]
 
 
 def _numbered(columns: Sequence[str], pattern: re.Pattern[str]) -> dict[str, int]:
     """Return the places of columns by the number in their names."""
-    found = ((pattern.fullmatch(name), at) for at, name in enumerate(columns))
-    return {it[1] or it[2]: at for it, at in found if it}
+    bare = (" ".join(re.split(r"[\s_]+", name)) for name in columns)
+    found = ((pattern.fullmatch(name), at) for at, name in enumerate(bare))
+    return {next(filter(None, it.groups())).lower(): at for it, at in found if it}
 
 
 def arrange(

@@ -66,7 +66,7 @@ class NamedRecords(Table):
     def _each(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
         """Yield the records, and the variants in place of a record that holds them."""
         may_tell = True
-        for record in self._parse(stream):
+        for record in self._with_skus(self._parse(stream)):
             if not self._has_variants or isinstance(record, Reject):
                 yield record
                 continue
@@ -85,6 +85,14 @@ class NamedRecords(Table):
                 yield record._replace(values=found, warnings=(*record.warnings, _kept(others)))
             else:
                 yield record._replace(values=with_offer(found))
+
+    def _with_skus(self, records: Iterator[NamedRecord | Reject]) -> Iterator[NamedRecord | Reject]:
+        for it in records:
+            yield it if isinstance(it, Reject) else it._replace(values=self._own(it.values))
+
+    def _own(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values of a record with its sku under a usual name."""
+        return values
 
     def _own_values(self, variant: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a variant with what its lists and its offer hold as its own."""

@@ -22,12 +22,17 @@ _FURTHER_LISTS: Final = (
 _PARTS: Final = ("items", "children")
 """Lists that may hold the parts of a set, where their product has a sku."""
 LISTS_OF_ANY: Final = frozenset([*LISTS, *_FURTHER_LISTS])
-_SKUS: Final = ("sku", "SKU", "Sku", "variant_sku", "variantSku", "item_sku")
+_SKUS: Final = (
+    *("sku", "SKU", "Sku", "variant_sku", "variantSku", "item_sku", "seller_sku", "sellerSku"),
+    *("seller_custom_field", "skuCode", "itemId"),  # of MercadoLibre, of VTEX
+)
+_CODES: Final = ("code", "CODE", "Code", "articleCode")
+"""Names of the sku of a variant that has a price or a stock too, as of Sylius and Shoptet."""
 _MASTER: Final = "masterVariant"  # commercetools' first variant
-_GROUPS: Final = ("group_id", "handle", "id", "product_id", "productGroupID")
+_GROUPS: Final = ("group_id", "handle", "id", "product_id", "productGroupID", "code")
 _PARENTS: Final = ("id", "title", "name", "handle")
 """Names that mean the product; the variant's own value is kept as `variant_…`."""
-_IMAGES: Final = ("image", "images", "featured_image", "featuredImage")
+_IMAGES: Final = ("image", "images", "featured_image", "featuredImage", "pictures")
 _UNTRACKED: Final = (("inventory_management", None), ("inventory_tracking", "none"))
 """Members that say that nothing counts the stock, so that a quantity of 0 means nothing."""
 
@@ -56,7 +61,7 @@ def variants_of(
             continue
         master = item.get(_MASTER)
         found = [master] if isinstance(master, Mapping) else []
-        found = [prepare(it) for it in (*found, *_nodes(item[name]))]
+        found = [_with_code(prepare(it)) for it in (*found, *_nodes(item[name]))]
         if any(map(_sku, found)):
             product = {key: value for key, value in item.items() if key not in (name, _MASTER)}
             return _products(product, found, own=own)
@@ -77,6 +82,15 @@ def _products(
         joined[0].pop("group_id", None)
     has_own = any(it[key] == own for it in joined)
     return joined if has_own else [{**product, key: own, **group}, *joined]
+
+
+def _with_code(variant: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a variant with its code as the sku, where it has no other and is for sale."""
+    code = next((variant[name] for name in _CODES if variant.get(name)), None)
+    if _sku(variant) or not isinstance(code, str):
+        return variant
+    is_sold = _named(variant, "price") or _named(variant, "in_stock")
+    return {**variant, "sku": code} if is_sold else variant
 
 
 def _sku(item: Mapping[str, Any]) -> Any:
@@ -139,7 +153,8 @@ def _joined(
     joined.update(_stock(product, own))
     joined.update(_options(product, variant, joined))
     if images := _images(product, variant):
-        joined.pop("image", None)
+        for name in ("image", "pictures"):
+            joined.pop(name, None)
         joined["images"] = images
     return joined
 
@@ -179,7 +194,7 @@ def _option_name(option: Mapping[str, Any], by_id: Mapping[str, Any]) -> Any:
     """Return the name of an option that a variant of Medusa chooses: its own, or by its id."""
     around = option.get("option")
     own = around.get("title") if isinstance(around, Mapping) else None
-    return own or by_id.get(str(option.get("option_id")))
+    return own or by_id.get(str(option.get("option_id"))) or option.get("name")
 
 
 def _images(product: Mapping[str, Any], variant: Mapping[str, Any]) -> list[Any]:
@@ -187,6 +202,9 @@ def _images(product: Mapping[str, Any], variant: Mapping[str, Any]) -> list[Any]
     own = [*_listed(variant)]
     common = [*_listed(product)]
     if (place := variant.get("image_id")) is not None:
+        own += [it for it in common if isinstance(it, Mapping) and it.get("id") == place]
+    places = variant.get("picture_ids")
+    for place in places if isinstance(places, list) else ():
         own += [it for it in common if isinstance(it, Mapping) and it.get("id") == place]
     found: list[Any] = []
     seen: set[str] = set()

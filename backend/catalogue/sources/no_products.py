@@ -30,6 +30,10 @@ _WRITTEN: Final = re.compile(
 )
 
 
+_TECHNICAL: Final = re.compile(r"[a-z_]+(?:\[[^\]]*\])*#\d+\.value")
+"""A name such as `contribution_sku#1.value`, which Amazon's templates have below the header."""
+
+
 def _plain(text: str) -> str:
     return "".join(
         letter for letter in unicodedata.normalize("NFKC", text.casefold()) if letter.isalpha()
@@ -51,6 +55,8 @@ def why_no_product(values: Sequence[Any], sku: str) -> str | None:
     `sku` is what its column of skus says, and nothing names the product. None for a row that may be
     a product.
     """
+    if _TECHNICAL.fullmatch(sku):
+        return f"{sku[:40]!r} is the technical name of the column, not a product"
     if sku.startswith("# "):
         return f"{sku[:40]!r} is a comment, not a product"
     label = _plain(sku.partition(":")[0])

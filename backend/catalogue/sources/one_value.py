@@ -8,9 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-_NAMED: Final = ("value", "name", "title", "label", "displayName", "text", "$t", "#text")
+_NAMED: Final = (
+    "value",
+    "name",
+    "title",
+    "label",
+    "displayName",
+    "text",
+    "$t",
+    "#text",
+    "Наименование",
+)
 """Members of an object that hold what people read; the first that is there counts."""
 _PATH: Final = ">"
+_STOCK: Final = ("inStock", "in_stock", "is_in_stock", "quantity", "qty", "available", "amount")
+"""Members of an object that say whether there is stock."""
 
 
 def one_value(field: str, cell: Any) -> Any:
@@ -33,6 +45,8 @@ def one_value(field: str, cell: Any) -> Any:
 
 
 def _of_object(field: str, cell: Mapping[str, Any]) -> Any:
+    if field == "in_stock" and (known := [it for it in _STOCK if it in cell]):
+        return True if cell.get("unlimited") is True else cell[known[0]]
     if field == "article_type" and isinstance(path := cell.get("path"), list):
         return f" {_PATH} ".join(map(str, path))
     named = next((cell[key] for key in _NAMED if cell.get(key)), None)

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from backend.catalogue.drafts import FIELDS
 from backend.catalogue.sources import (
+    further_platforms,
     magento,
     named_options,
     opencart,
@@ -17,7 +18,7 @@ from backend.catalogue.sources import (
     woocommerce,
     woocommerce_headers,
 )
-from backend.catalogue.sources.column_names import plain
+from backend.catalogue.sources.column_names import names_of, plain
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.mapping import FeedMapping
@@ -46,6 +47,7 @@ class Preset:
     arrange: Arrange | None = field(default=None, repr=False)
     is_any_shops: bool = False  # columns are found by their usual and further names too
     in_english: Callable[[str], str] = field(default=str, repr=False)  # a name of a column
+    has_options: bool = False  # `arrange` adds those of `named_options`
 
 
 TABLE: Final = Preset(
@@ -65,10 +67,26 @@ def _with_variant_rows(marks: variant_rows.VariantMarks) -> Preset:
         name=marks.name,
         title=marks.title,
         known_by=marks.known_by,
-        columns={"base_colour": [named_options.COLOUR], **groups},
+        columns={"base_colour": [named_options.COLOUR], **groups, **marks.columns},
         hidden=publication.TABLE,
         added=variant_rows.ADDED,
         arrange=marks.arrange,
+        is_any_shops=True,
+    )
+
+
+def _with_own_names(platform: further_platforms.Platform) -> Preset:
+    """Return the preset of a platform whose columns have names of its own."""
+    return Preset(
+        name=platform.name,
+        title=platform.title,
+        known_by=platform.known_by,
+        columns=platform.columns,
+        has_options=True,
+        hidden={**publication.TABLE, **platform.hidden},
+        added=further_platforms.ADDED,
+        arrange=platform.arrange,
+        in_english=platform.in_english,
         is_any_shops=True,
     )
 
@@ -124,6 +142,7 @@ PRESETS: Final = (
             "gender": [named_options.GENDER],
             "brand": ["Vendor"],
             "group_id": [shopify.GROUP],
+            "link": ["URL"],
         },
         hidden=publication.SHOPIFY,
         added=shopify.ADDED,
@@ -133,7 +152,8 @@ PRESETS: Final = (
         name="woocommerce",
         title="WooCommerce's product export",
         known_by=(
-            ("ID", "SKU", "Name", "In stock?"),
+            ("ID", "SKU", "Name", "In stock?", "Published"),
+            ("ID", "SKU", "Name", "In stock?", "Categories"),
             ("ID", "SKU", "Name", "Regular price"),
             ("Type", "SKU", "Name", "Regular price", "Images"),
         ),
@@ -267,7 +287,10 @@ _MEDUSA: Final = Preset(
     arrange=named_options.arrange,
     is_any_shops=True,
 )
-_WITH_VARIANT_ROWS: Final = (_MEDUSA, *map(_with_variant_rows, variant_rows.RULES))
+_FURTHER: Final = (
+    *(_MEDUSA, *map(_with_variant_rows, variant_rows.RULES)),
+    *map(_with_own_names, further_platforms.PLATFORMS),
+)
 NAMES: Final = tuple(preset.name for preset in PRESETS)
 
 
@@ -281,11 +304,41 @@ def find_preset(columns: Sequence[str], name: str | None) -> Preset:
         if found is None:
             raise ConfigurationError(f"there is no format {name!r}; there are: {', '.join(NAMES)}")
         return found
-    for preset in (*PRESETS, *_WITH_VARIANT_ROWS):
+    for preset in (*PRESETS, *_FURTHER):
         there = {plain(preset.in_english(column)) for column in columns}
         if any(there.issuperset(map(plain, known)) for known in preset.known_by):
-            return preset
-    return TABLE
+            options = _options(columns) if preset.has_options else {}
+            return replace(preset, columns={**options, **preset.columns}) if options else preset
+    return _any_table(columns)
+
+
+def _any_table(columns: Sequence[str]) -> Preset:
+    """Return how a table of no known platform is read: maybe with options, or rows of variants."""
+    marks = variant_rows.of_any_table(columns)
+    if not marks and not named_options.NamedOptions.find(columns):
+        return TABLE
+    options = _options(columns)
+    if marks is None:
+        arrange = named_options.arrange
+        return replace(TABLE, columns=options, added=named_options.ADDED, arrange=arrange)
+    has_group = any(plain(it) in names_of("group_id") for it in columns)
+    return replace(
+        TABLE,
+        columns=options if has_group else {**options, "group_id": [variant_rows.GROUP]},
+        added=variant_rows.ADDED,
+        arrange=marks.arrange,
+    )
+
+
+def _options(columns: Sequence[str]) -> dict[str, Sequence[str]]:
+    """Return the fields that options give, where no column of another name is theirs."""
+    return {
+        ours: [name]
+        for ours, name in named_options.FIELDS.items()
+        if not any(
+            plain(it) in names_of(ours) and not named_options.column_of(it) for it in columns
+        )
+    }
 
 
 def apply_preset(preset: Preset, columns: Sequence[str], mapping: FeedMapping) -> FeedMapping:

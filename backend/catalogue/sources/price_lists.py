@@ -13,13 +13,29 @@ from typing import Any, Final
 
 from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.currencies import CODES
+from backend.catalogue.sources.minor_units import in_major_units
 from backend.catalogue.sources.money import Price
 
-CODE_NAMES: Final = ("currency", "currencyCode", "currency_code", "currency_iso", "priceCurrency")
+CODE_NAMES: Final = (
+    "currency",
+    "currencyCode",
+    "currency_code",
+    "currency_iso",
+    "priceCurrency",
+    "Валюта",
+    "currencyIso",
+)
 _BETWEEN: Final = re.compile(r"\s*[|;\n]\s*|\s+/\s+")
 _OF_CENTS: Final = ("region_id", "variant_id", "price_list_id")
 """Members of a price of Medusa's first version, whose amounts are in the smallest unit."""
 _LONGEST: Final = 20_000  # characters of a cell of JSON
+
+
+_OF_COUNTRY: Final = re.compile(r"([A-Z]{3})(?:-[A-Z]{2})? (\d+)")
+_BY_COUNTRY: Final = re.compile(
+    r"(?:[A-Z]{3} \d+;)*[A-Z]{3}-[A-Z]{2} \d+(?:;[A-Z]{3}(?:-[A-Z]{2})? \d+)*"
+)
+"""Prices as commercetools writes them in CSV, in the smallest unit: `EUR-DE 1990;USD 2200`."""
 
 
 def opened(cell: Any) -> Any:
@@ -95,6 +111,10 @@ def read_several(text: str, read: Callable[[str], Price], wanted: str | None) ->
 
     Each has to say its currency, and no two the same.
     """
+    if _BY_COUNTRY.fullmatch(text):
+        first, *others = [(it[1], it[2]) for it in _OF_COUNTRY.finditer(text)]
+        code, amount = next((it for it in (first, *others) if it[0] == wanted), first)
+        return Price(in_major_units(amount, code), code)
     parts: Sequence[str] = [part for part in _BETWEEN.split(text) if part]
     if len(parts) < 2:
         return None

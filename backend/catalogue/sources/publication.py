@@ -56,6 +56,11 @@ _NO: Final = frozenset(
         "לא",
     ]
 )
+_YES: Final = frozenset(["true", "yes", "y", "1", "on", "t", "ja", "oui", "sí", "si", "sim", "tak"])
+_STATES: Final = (
+    *("draft", "archived", "inactive", "disabled", "unpublished", "hidden", "deleted", "off"),
+    *("false", "suspended", "paused", "closed", "ended"),
+)
 SHOPIFY: Final[Hidden] = {
     "Status": ("draft", "archived", "unlisted"),
     "Published": _NO,
@@ -73,7 +78,11 @@ TABLE: Final[Hidden] = {
     **dict.fromkeys(("active", "enabled", "visible", "published", "Product Visible?"), _NO),
     **dict.fromkeys(("is_enabled", "is_online", "online_flag", "sku_is_active", "aktiv"), _NO),
     **dict.fromkeys(("actif", "activo", "attivo", "ativo", "actief", "aktywny", "sichtbar"), _NO),
-    "status": ("draft", "archived", "inactive", "disabled", "unpublished", "hidden", "deleted"),
+    **dict.fromkeys(("visivel", "visível", "Mostrar en tienda", "Exibir na loja", "shown"), _NO),
+    **dict.fromkeys(("blocked", "hidden"), _YES),
+    **dict.fromkeys(("hide_product", "is_hidden", "archived", "inactive", "is_archived"), _YES),
+    **dict.fromkeys(("product_visibility", "item_visibility"), ("hidden", "staging", "blocked")),
+    **dict.fromkeys(("status", "publish_status", "product_status"), _STATES),
 }
 
 

@@ -1,4 +1,7 @@
-"""Stock that a table counts by place: `Stock Berlin`, `inventory_main`, `Current Quantity Shop`."""
+"""Stock that a table counts by place: `Stock Berlin`, `inventory_main`, `Current Quantity Shop`.
+
+Saleor writes `Berlin (warehouse quantity)`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import Any, Final
 from backend.catalogue.sources.cell_texts import as_text
 
 _NAME: Final = re.compile(
-    r"(?:(?:current )?(?:stock|qty|quantity)|inventory|on hand|(?:lager)?bestand)\b\W*(\w.*)"
+    r"(?:(?:current |in )?(?:stock|qty|quantity)|inventory|on hand|(?:lager)?bestand)\b\W*(\w.*)"
+    r"|(\w.*?)\W*\b(?:warehouse|location|store) (?:quantity|qty|stock)\W*"
 )
 _OTHER: Final = re.compile(
     r"\b(?:polic|track|manage|status|state|date|codes?|ids?|units?|type|price|level|thresh|min|max"
@@ -23,7 +27,7 @@ def columns_by_place(names: Sequence[str]) -> list[int]:
     """Return the columns that count the stock at a place, by their names."""
     plain = [re.sub(r"[_-]+", " ", name).strip().lower() for name in names]
     found = [(at, place) for at, name in enumerate(plain) if (place := _NAME.fullmatch(name))]
-    return [at for at, place in found if not _OTHER.search(place[1])]
+    return [at for at, place in found if not _OTHER.search(place[1] or place[2])]
 
 
 def in_stock(values: Sequence[Any], places: Sequence[int]) -> bool | None:

@@ -95,6 +95,8 @@ class Table(ABC):
             if isinstance(record, TableRecord):
                 if has_prices:
                     self._columns.see(record.values)
+                if self._rows.groups:
+                    self._rows.groups.see(record.values)
                 yield record.line, self._columns.sku(record.values)
         self._prices_seen = True
 

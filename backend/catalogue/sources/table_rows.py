@@ -13,6 +13,7 @@ from backend.catalogue.sources.no_products import why_no_product
 from backend.catalogue.sources.no_values import NO_VALUE, SHEET_ERRORS
 from backend.catalogue.sources.presets import Preset
 from backend.catalogue.sources.price_names import price_name
+from backend.catalogue.sources.product_groups import ProductGroups
 from backend.catalogue.sources.publication import Publication
 from backend.catalogue.sources.row_categories import RowCategories
 from backend.catalogue.sources.row_images import RowImages
@@ -43,6 +44,7 @@ class TableRows:
         self._categories = categories
         self._images = images
         self._plan = plan
+        self.groups = ProductGroups.find(names, columns.fields)
 
     def read(self, record: TableRecord) -> FeedRow | Reject:
         """Return the row of a record, or why it gives no product."""
@@ -55,12 +57,14 @@ class TableRows:
             warnings += wrong
         if sku is None or sku in SHEET_ERRORS:
             return Reject(record.line, None, self._without_sku(sku, warnings))
-        is_odd = sku.startswith("# ") or not fields.get("display_name")
+        is_odd = "#" in sku or not fields.get("display_name")
         if is_odd and (why := why_no_product(values, sku)):
             return NoProduct(record.line, None, why)
         if sku in NO_VALUE:
             said = f"the sku is {sku!r}, which programs write where there is no value"
             warnings = (*warnings, said)
+        if self.groups and not fields.get("group_id") and (group := self.groups.of(sku)):
+            fields["group_id"] = group
         fields, warnings = self._completed(values, fields, warnings)
         row = FeedRow(
             line=record.line,

@@ -7,7 +7,7 @@ product of ours: it takes from the row of its product what its own row leaves em
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -28,12 +28,34 @@ _OWN: Final = re.compile(
     r"|surcharge|inventory.*|.*stock.*|.*quantity.*|productid.*|id|item|itemtype|type|fieldtype"
 )
 """Columns of one variant, which no other row inherits; without case and underscores."""
-_OPTION_NAME: Final = re.compile(r".*(?:option|attribute|variation)(?:name\d*|\d+name)")
+_OPTION_NAME: Final = re.compile(
+    r".*(?:option|attribute|variation)(?:name\d*|\d+name)|optiongroups|バリエーション項目キー\d"
+)
 _PATH: Final = re.compile(r"[./]")  # which no flag holds
 _NAMED_PAIRS: Final = re.compile(r"Name=([^|]+)\|Value=([^|\[]+)")
 _UNTRACKED: Final = ("trackinventory", "inventorytracking")
 _PAIRS: Final = re.compile(r"(?:\[\w+\])?([^=,;\[\]]+)=([^,;:]+)")
-_SKUS: Final = ("sku", "productcodesku", "productsku", "customlabel", "productnumber")
+_HINT: Final = re.compile(r"\([^()]*\)|（[^（）]*）|\*")  # noqa: RUF001 - Japanese
+_LABELS: Final = {
+    *("name", "title", "producttitle", "productname", "itemname", "nombre", "nome", "nom"),
+    *("商品名", "nameen", "namede", "namefr", "displayname", "titel", "bezeichnung"),
+    *("названиетовара", "itemtitle"),
+}
+_HANDLES: Final = (
+    *("handle", "urlhandle", "producthandle", "referencehandle", "identificadorurl"),
+    *("identificadordeurl", "slug", "productslug", "slugen", "商品管理番号"),
+)
+"""Columns with one value for all rows of a product, which rows below may leave empty."""
+_NUMBERS: Final = (
+    *("productid", "itemid", "idproducto", "idproduto", "parentid", "productkey", "itemnumber"),
+    *("idтовара", "productinternalid"),  # noqa: RUF001 - Russian
+)
+"""Columns with one value for all rows of a product."""
+_SKUS: Final = (
+    *("sku", "productcodesku", "productsku", "customlabel", "productnumber", "oxartnum"),
+    *("sku管理番号", "sellersku", "skuid", "shopsku", "variantsku", "itemsku", "merchantsku"),
+    *("customlabelsku", "артикул", "skucode"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +70,13 @@ class VariantMarks:
     parts: Sequence[str] = ()  # of a row that holds no product: an image, or an option
     key: str | None = None  # the column that is empty in the row of a variant
     parent: str | None = None  # the column that names the id of the product
+    id: str = "id"  # the column of that id
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)  # as those of a preset
+    same: str | None = None  # the column that all rows of a product share, or leave empty
+    label: str = "name"  # the column that only the first of them fills
     pairs: str | None = None  # the column with `Size=M;Color=Red`
     group_is_named: bool = False  # a column of the file is the group
+    may_be_empty: bool = True  # the column `same`, in the rows below
 
     def arrange(
         self, columns: Sequence[str], records: Iterator[TableRecord | Reject]
@@ -90,7 +117,7 @@ class _Rows:
         for record in records:
             if isinstance(record, Reject):
                 yield record
-            elif group and len(group) < MOST_ROWS and self._is_below(record):
+            elif group and len(group) < MOST_ROWS and self._is_below(record, group[0]):
                 group.append(record)
             else:
                 yield from self._products(group)
@@ -101,8 +128,16 @@ class _Rows:
         place = self.at.get(plain(column)) if column else None
         return "" if place is None else as_text(record.values[place])
 
-    def _is_below(self, record: TableRecord) -> bool:
+    def _is_below(self, record: TableRecord, above: TableRecord) -> bool:
         marks = self.marks
+        if marks.parent:
+            parent = self._text(record, marks.parent)
+            return bool(parent) and parent == self._text(above, marks.id)
+        if marks.same:
+            same = self._text(record, marks.same)
+            if same:
+                return same == self._text(above, marks.same)
+            return marks.may_be_empty and not self._text(record, marks.label)
         if marks.kind:
             return self._text(record, marks.kind).lower() in (*marks.variants, *marks.parts)
         return bool(marks.key) and not self._text(record, marks.key)
@@ -112,15 +147,27 @@ class _Rows:
         if not rows:
             return
         main, *below = rows
-        parts = [it for it in below if self._text(it, self.marks.kind).lower() in self.marks.parts]
+        parts = [it for it in below if self._is_part(it)]
         variants = [it for it in below if it not in parts]
         images = [as_text(it.values[at]) for it in parts for at in self.images]
         named = self._sku(main)
-        group = (named or self._text(main, "id")) if variants else None
+        group = (named or self._text(main, self.marks.id)) if variants else None
+        if self.marks.parent:
+            own = self._text(main, self.marks.id) if variants else ""
+            group = self._text(main, self.marks.parent) or own or None
+        if self.marks.same and variants:
+            group = self._text(main, self.marks.same) or group
         if named or not any(map(self._sku, variants)):
             yield self._completed(main, self._parent_of(main), images, group)
         for variant in variants:
-            yield self._completed(variant, main, images, group)
+            is_whole = bool(self.marks.same and self._text(variant, self.marks.label))
+            yield self._completed(variant, None if is_whole else main, images, group)
+
+    def _is_part(self, record: TableRecord) -> bool:
+        """Tell whether a row below a product is none, but a further image or an option."""
+        if self.marks.same:
+            return not self._sku(record)
+        return self._text(record, self.marks.kind).lower() in self.marks.parts
 
     def _sku(self, record: TableRecord) -> str:
         return "" if self.sku is None else as_text(record.values[self.sku])
@@ -131,7 +178,7 @@ class _Rows:
             return None
         if parent := self._text(record, self.marks.parent):
             return self.known.get(parent)
-        self.known[self._text(record, "id")] = record
+        self.known[self._text(record, self.marks.id)] = record
         while len(self.known) > MOST_PARENTS:
             del self.known[next(iter(self.known))]
         return None
@@ -196,6 +243,15 @@ RULES: Final = (
         group_is_named=True,
     ),
     VariantMarks(
+        name="wix-catalogue",
+        title="Wix's products",
+        known_by=(("handle", "fieldType", "media"), ("handle", "fieldType", "sku")),
+        kind="fieldType",
+        variants=("variant",),
+        parts=("media", "media_item"),
+        columns={"group_id": ["handle"], "image_uri": ["media"]},
+    ),
+    VariantMarks(
         name="squarespace",
         title="Squarespace's products",
         known_by=(("Product ID [Non Editable]", "Variant ID [Non Editable]", "SKU"),),
@@ -237,9 +293,54 @@ RULES: Final = (
     VariantMarks(
         name="shopware",
         title="Shopware's products",
-        known_by=(("id", "product_number", "parent_id", "name"),),
+        known_by=(
+            ("id", "product_number", "parent_id"),
+            ("id", "product_number", "stock", "active"),
+            ("id", "product_number", "translations.DEFAULT.name"),
+        ),
         parent="parent_id",
-        group_is_named=True,
+        columns={
+            "sku": ["product_number"],
+            "display_name": ["name", "translations.DEFAULT.name"],
+            "price": ["price_gross", "price.DEFAULT.gross"],
+            "brand": ["manufacturer_name", "manufacturer.translations.DEFAULT.name"],
+            "image_uri": ["cover_media_url", "cover.media.url"],
+        },
+    ),
+    VariantMarks(
+        name="oxid",
+        title="OXID's products",
+        known_by=(("OXID", "OXARTNUM", "OXTITLE"),),
+        parent="OXPARENTID",
+        id="OXID",
+        columns={
+            "sku": ["OXARTNUM"],
+            "display_name": ["OXTITLE"],
+            "price": ["OXPRICE"],
+            "in_stock": ["OXSTOCK"],
+            "image_uri": ["OXPIC1"],
+        },
     ),
 )
 """The platforms, in the order in which they are tried."""
+
+
+def of_any_table(columns: Sequence[str]) -> VariantMarks | None:
+    """Return the marks of a table with a column that the rows of one product share, and a name.
+
+    That is a handle, or the product's own number beside the sku: Square, Vendure, Tiendanube and
+    commercetools write the name in the first row alone. None for any other table.
+    """
+    names = {plain(_HINT.sub("", name)): name for name in reversed(columns)}
+    label = next((names[it] for it in names if it in _LABELS), None)
+    same = next((it for it in (*_HANDLES, *_NUMBERS) if it in names), None)
+    if label is None or same is None or names.keys().isdisjoint(_SKUS):
+        return None
+    return VariantMarks(
+        name="table",
+        title="a plain table",
+        known_by=(),
+        same=names[same],
+        label=label,
+        may_be_empty=same in _HANDLES,
+    )

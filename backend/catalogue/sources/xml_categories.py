@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-CATEGORY_ID: Final = "categoryId"
+CATEGORY_IDS: Final = ("categoryId", "classification-category")  # of Yandex, of Salesforce
 PATH: Final = "category_path"
 DEEPEST: Final = 10
 MOST: Final = 100_000  # categories in memory
@@ -35,7 +35,8 @@ class CategoryTree:
         """End the category that is open, if there is one."""
         if self._attributes is None:
             return
-        number, name = self._attributes.get("id"), self._text.strip()
+        number = self._attributes.get("id", self._attributes.get("category-id"))
+        name = self._text.strip()
         if number and name and len(self._known) < MOST:
             self._known[number] = name, self._attributes.get("parentId")
         self._attributes = None

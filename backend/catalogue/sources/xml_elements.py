@@ -73,6 +73,8 @@ class Element:
         key = next(keys, None) if self.attributes else None
         if key and self.attributes[key]:
             value = self.value()
+            if isinstance(value, Mapping) and value.keys() == {"value"}:
+                value = value["value"]
             return None if value == self.attributes[key] else (self.attributes[key], value)
         if len(self.inside) == 2:
             (key, name), (_, value) = self.inside.items()

@@ -10,7 +10,7 @@ from xml.parsers import expat
 from backend.catalogue.sources.column_names import plain
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.named_records import NamedRecord
-from backend.catalogue.sources.xml_categories import CATEGORY_ID, CategoryTree
+from backend.catalogue.sources.xml_categories import CATEGORY_IDS, CategoryTree
 from backend.catalogue.sources.xml_elements import DEEPEST, Element
 from backend.catalogue.sources.xml_item_names import ItemNames
 from backend.errors import UnreadableCatalogue
@@ -34,6 +34,7 @@ class Items:
         self.number = 0  # of the items that have ended
         self._open: list[Element] = []  # the item and the elements open in it
         self._depth = self._size = self._elements = 0
+        self._views: dict[int, str] = {}  # item -> the first size of its images
         self._ready: list[NamedRecord | Reject] = []
         self._categories = CategoryTree()
         self._of_google = {GOOGLES_PREFIX}
@@ -127,10 +128,12 @@ class Items:
             if not self._is_too_large():
                 self._add(element)
             return
+        self._views.clear()
         self.number += 1
         if not self._is_google:
             element.lift()
-            path = self._categories.path(element.inside.get(CATEGORY_ID))
+            number = next((element.inside[it] for it in CATEGORY_IDS if it in element.inside), None)
+            path = self._categories.path(number)
             element.inside = {**self._attributes_of(element), **path, **element.inside}
         if self._is_too_large():
             reason = (
@@ -143,6 +146,10 @@ class Items:
     def _add(self, element: Element) -> None:
         """Add an element to the one around it; a parameter goes to the item, by its own name."""
         item = self._open[0]
+        if view := element.attributes.get("view-type"):  # Salesforce's sizes of the same images
+            self._views.setdefault(self.number, view)
+            if self._views[self.number] != view:
+                return
         self._open[-1].add(element.name, element.value(), is_googles=element.is_googles)
         if self._open[-1] is item and (currency := element.currency()):
             item.inside.setdefault("currency", currency)

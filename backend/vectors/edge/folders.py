@@ -77,7 +77,7 @@ def look(path: Path) -> Shard:
 
 
 def read_state(path: Path) -> StoreState:
-    """Read which shard is in use. Raises IndexUnavailable when the file is damaged."""
+    """Read which shard is in use. Raises IndexUnavailable for a file that cannot be read so."""
     try:
         found: dict[str, Any] = json.loads((path / "store.json").read_text())
         built, failure = found["built"], found["failure"]
@@ -88,7 +88,9 @@ def read_state(path: Path) -> StoreState:
         )
     except FileNotFoundError:
         return StoreState()
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except OSError as error:  # the host is the reason, not the file
+        raise IndexUnavailable(f"{path / 'store.json'} cannot be read: {error.strerror}") from error
+    except (ValueError, LookupError, TypeError) as error:
         raise IndexUnavailable(
             f"{path / 'store.json'} is damaged ({error}): delete {path}, and it is filled again"
         ) from error

@@ -15,6 +15,7 @@ from qdrant_client import QdrantClient
 
 from backend.errors import IndexUnavailable, LookalikeError
 from backend.outages import Outages
+from backend.own_threads import start_thread
 from backend.vectors.server import addresses, channel
 from backend.vectors.server.addresses import Address
 from backend.vectors.server.calls import (
@@ -223,9 +224,9 @@ class Nodes:
                 if node.name in self._watched:
                     return
                 self._watched.add(node.name)
-            threading.Thread(
-                target=self._watch, args=(node, collection), name=f"watch {node.name}", daemon=True
-            ).start()
+            if start_thread(self._watch, node, collection, name=f"watch {node.name}") is None:
+                with self._lock:
+                    self._watched.discard(node.name)
 
     def _watch(self, node: Node, collection: str) -> None:
         """Try a node until it answers, and look for others that have taken its place."""

@@ -93,6 +93,7 @@ def test_one_event_that_is_wrong_is_422(
     refused = wardrobe.client.post("/v1/events", json=event)
     assert (refused.status_code, refused.mimetype, refused.json["code"]) == (422, PROBLEM, code)
     assert member in refused.json["detail"]
+    assert [it["pointer"] for it in refused.json["errors"]] == [f"/{member}"]
 
 
 def test_a_product_that_comes_later_is_joined(wardrobe: Shop) -> None:

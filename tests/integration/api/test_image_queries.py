@@ -130,6 +130,7 @@ def test_a_box_that_does_not_fit_the_image_is_422_with_the_reason(
     answer = by_bytes(client, STREET, box=box)
     assert (answer.status_code, answer.json["code"]) == (422, "invalid-box")
     assert reason in answer.json["detail"]
+    assert [it["parameter"] for it in answer.json["errors"]] == ["box"]
 
 
 def test_a_box_without_an_image_is_refused(client: FlaskClient) -> None:

@@ -309,3 +309,57 @@ def test_each_request_is_one_line_in_the_log_without_bodies(client: FlaskClient)
     assert line["route"] == "/v1/products/<sku>"
     assert line["ms"] >= 0
     assert "secret" not in str(logs)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer"),
+    [
+        ("/v1/similar", {"sku": "1", "cursor": "x"}, "/cursor"),
+        ("/v1/similar", {"sku": "1", "placement": "nowhere"}, "/placement"),
+        ("/v1/similar", {"text": "red", "restrict": ["gender"]}, "/restrict"),
+        ("/v1/similar:batch", {"skus": ["1"], "placement": "nowhere"}, "/placement"),
+        ("/v1/recommendations", {"positive": ["1"], "cursor": "x"}, "/cursor"),
+        ("/v1/recommendations", {"positive": ["1"], "placement": "nowhere"}, "/placement"),
+    ],
+)
+def test_a_fault_of_a_body_is_pointed_at_also_where_the_query_string_may_hold_it(
+    client: FlaskClient, path: str, body: dict[str, Any], pointer: str
+) -> None:
+    refused = client.post(path, json=body)
+    (fault,) = refused.json["errors"]
+    assert (refused.status_code, fault["pointer"]) == (422, pointer)
+    assert "parameter" not in fault
+    if path == "/v1/similar":
+        name = pointer[1:]
+        asked = f"{path}?{name}={''.join(body.pop(name))}"
+        (fault,) = client.post(asked, json=body).json["errors"]
+        assert (fault["parameter"], "pointer" in fault) == (name, False)
+
+
+def test_the_fault_of_an_item_says_which_item_it_is(client: FlaskClient) -> None:
+    refused = client.post("/v1/similar:batch", json={"skus": ["1", " 2", "3", "a\tb"]})
+    details = [it["detail"] for it in refused.json["errors"]]
+    assert [it.partition(" ")[0] for it in details] == ["[1]", "[3]"]
+    refused = client.post("/v1/similar", json={"sku": "1", "boost": [{"field": "year"}]})
+    assert refused.json["errors"][0]["detail"] == "[0] weight must be given"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "place"),
+    [
+        ("experiments/e", {"against": "b"}, {"pointer": "/placement"}),
+        ("experiments/e", {"placement": "a"}, {"pointer": "/against"}),
+        ("experiments/e", {"placement": "a", "against": "b"}, {"pointer": "/placement"}),
+        ("experiments/e", {"generation": 99}, {"pointer": "/generation"}),
+        ("experiments/e f", {"generation": 99}, {"parameter": "name"}),
+        ("placements/.e", {}, {"parameter": "name"}),
+    ],
+)
+def test_what_cannot_be_stored_names_the_member_that_is_wrong(
+    client: FlaskClient, path: str, body: dict[str, Any], place: dict[str, str]
+) -> None:
+    refused = client.put(f"/v1/admin/{path}", json=body)
+    (fault,) = refused.json["errors"]
+    assert refused.status_code == 422
+    assert {name: fault.get(name) for name in ("parameter", "pointer") if name in fault} == place
+    assert fault["detail"] == refused.json["detail"]

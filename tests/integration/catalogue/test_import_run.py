@@ -7,7 +7,7 @@ import os
 import shutil
 import tracemalloc
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -484,6 +484,37 @@ def test_what_was_corrected_in_the_text_is_a_warning_of_its_kind(feed: Feed) -> 
     table.write_bytes("sku,name\n1,Gr\xfcner Hut\n".encode("cp1252"))
     kinds = feed.run(table).warnings_by_kind()
     assert kinds["text"]["count"] == 1
+
+
+class ActiveStore(ImageStore):
+    """An image store in which each new image lets another writer act first."""
+
+    def __init__(self, url: str, act: Callable[[], object]) -> None:
+        super().__init__(url)
+        self._act = act
+
+    def put(self, data: bytes) -> str:
+        """Let the other writer act, then store the image."""
+        self._act()
+        return super().put(data)
+
+
+@pytest.mark.parametrize("act", ["change", "remove", "add"])
+def test_what_another_writer_does_after_the_comparison_counts(feed: Feed, act: str) -> None:
+    feed.write("1,Men,Red,2012,Tie 1")
+    feed.run()
+    feed.write("1,Men,Blue,2012,Tie 1", "2,Men,Blue,2012,Tie 2", images={"2": b"content"})
+    others = {
+        "change": lambda s: products.patch(s, "1", {"base_colour": "Blue"}, priority=0),
+        "remove": lambda s: products.remove(s, ["1"], priority=0),
+        "add": lambda s: products.save(s, [products.parse({"sku": "2", "brand": "A"})], priority=0),
+    }
+    feed.store = ActiveStore(feed.store.url, lambda: feed.db.write(others[act]))
+    summary = feed.run(copy_images=True)
+    added, changed = {"change": (1, 0), "remove": (2, 0), "add": (0, 2)}[act]
+    assert (summary.added, summary.changed) == (added, changed)
+    assert [feed.product(sku).base_colour for sku in ("1", "2")] == ["Blue", "Blue"]
+    assert feed.product("2").brand == ("A" if act == "add" else None)
 
 
 def test_prune_leaves_a_product_that_came_while_the_import_ran(feed: Feed) -> None:

@@ -55,11 +55,18 @@ def test_a_column_that_is_mostly_empty_gives_way_to_one_that_is_filled(
     db: Database, tmp_path: Path
 ) -> None:
     path = tmp_path / "product.csv"
-    path.write_text("Barcode,Name,Internal Reference\n,Tee,T-1\n4006381333931,Cap,C-1\n,,\n")
+    path.write_text("Product Code,Name,Internal Reference\n,Tee,T-1\nX9,Cap,C-1\n,,\n")
     groups, said = imported(db, tmp_path, path)
     assert groups == {"T-1": None, "C-1": None}
     assert len(said) == 1
-    assert "'Barcode' is empty in 1 of the first 2 rows" in said[0]
+    assert "'Product Code' is empty in 1 of the first 2 rows" in said[0]
+
+
+@pytest.mark.parametrize("name", ["ordernumber", "code", "stock_code", "shop_sku", "identifier"])
+def test_a_barcode_is_no_sku_beside_a_number_of_the_shop(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "product.csv"
+    path.write_text(f"ean,{name},name\n4006381333931,T-1,Tee\n4006381333932,C-1,Cap\n")
+    assert [row.sku for row in dry_run(path).first] == ["T-1", "C-1"]
 
 
 @pytest.mark.parametrize("header", ["sku,barcode", "id,barcode", "barcode,colour"])

@@ -102,3 +102,9 @@ def test_a_prune_that_would_take_too_much_is_said_and_ends_with_an_error(
     assert found["warnings_by_kind"]["prune"]["count"] == 1
     allowed = run(few, "--prune", "--prune-at-most", "100%", "--json")
     assert (allowed.exit_code, json.loads(allowed.stdout)["removed"]) == (0, 38)
+
+
+def test_what_is_said_of_the_whole_file_names_no_line(run: Callable[..., Any]) -> None:
+    found = run("product_code,article_id,name\nP,1,Tee\nP,2,Tee\nP,3,Tee\n")
+    assert "the whole file: the sku is the column 'article_id'" in found.output
+    assert "line 5" not in found.output, "which the file does not have"

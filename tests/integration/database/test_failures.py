@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import BigInteger, bindparam, insert, select, text, type_coerce
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from support.servers import run_sql
 
 from backend import errors
+from backend.bootstrap import explain
 from backend.database import sqlite_file
 from backend.database.engine import Database
 from backend.database.failures import meaning_of
 from backend.database.models import Product
 from backend.errors import LookalikeError
+from backend.settings import read_settings
 
 
 def failure(database: Database, statement: object) -> LookalikeError | None:
@@ -152,3 +154,19 @@ def test_a_fault_of_the_program_is_none_of_these(any_db: Database) -> None:
     assert meaning_of(SQLAlchemyError("?")) is None
     assert meaning_of(OverflowError("math range error")) is None
     assert not isinstance(meaning_of(DBAPIError("x", {}, ValueError())), LookalikeError)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("postgresql://u:secret@db/shop", "at db:5432"),
+        ("postgresql://u:secret@/shop?host=/run/postgresql", "at /run/postgresql"),
+        ("postgresql:///shop", "at a local socket"),
+    ],
+)
+def test_what_fails_is_named_with_its_place_and_without_its_password(url: str, place: str) -> None:
+    settings = read_settings(_env_file=None, database_url=url)
+    said = explain(OperationalError("x", {}, ConnectionError("refused")), settings)
+    assert said is not None
+    assert said.endswith(f": {place}: refused")
+    assert "secret" not in said

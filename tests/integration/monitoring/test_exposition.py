@@ -17,6 +17,7 @@ from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as read_openmetrics,
 )
 from prometheus_client.parser import text_string_to_metric_families
+from support.host_faults import no_threads
 from support.image_files import colour_image
 from support.keys import bearer
 from support.servers import free_port, wait_for
@@ -225,6 +226,19 @@ def test_a_store_that_hangs_is_not_waited_for_and_holds_one_thread(tmp_path: Pat
     shown = Samples(wait_for(lambda: part.families() and exposition.encode("")[0]).decode())
     assert shown.get("slow") == 1
     assert len(calls) == 1, "what was read is kept for the next scrapes"
+
+
+def test_a_part_for_which_the_host_had_no_thread_is_read_by_the_next_scrape(tmp_path: Path) -> None:
+    read = [GaugeMetricFamily("known", "It is known.", value=1)]
+    exposition = Exposition(tmp_path, [MetricsPart("known", lambda: read)])
+
+    def success() -> float:
+        shown = Samples(exposition.encode("")[0].decode())
+        return shown.get("lookalike_scrape_part_success", part="known")
+
+    with no_threads():
+        assert success() == 0
+    assert success() == 1
 
 
 def test_what_was_read_is_kept_and_then_read_again(tmp_path: Path) -> None:

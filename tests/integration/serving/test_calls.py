@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
+from support.host_faults import no_threads
 
 from backend.calls import Answering, Caller, NoAnswer, make_pair
 from backend.errors import UnknownProduct
@@ -117,3 +118,14 @@ def test_a_call_that_kills_who_answers_or_that_nobody_answers_ends(
             caller.call("die", seconds=1)
     with pytest.raises(NoAnswer, match=r"no answer within 0\.2 s"):
         caller.call("who", seconds=0.2)
+
+
+def test_a_call_for_which_the_host_has_no_thread_is_not_the_last_one(
+    ends: tuple[socket.socket, socket.socket], caller: Caller
+) -> None:
+    answering = Answering(ends[1], answer_here)
+    answering.start()
+    with no_threads(), pytest.raises(NoAnswer):
+        caller.call("echo", 1, seconds=0.5)
+    assert caller.call("echo", 1) == ((1,), {})
+    answering.stop()

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 import structlog
-from flask import Flask, request
+from flask import Flask, Response, request
 from support.http_server import HOST, HttpServer, Reply, http_server
 from support.shop import PROBLEM
 
@@ -68,8 +68,13 @@ def server() -> Iterator[HttpServer]:
     @app.route("/echo", methods=["GET", "POST"])
     def echo() -> dict[str, object]:
         names = ("CONTENT_LENGTH", "REQUEST_URI", "HTTP_X_NAME", "HTTP_COOKIE", "PATH_INFO")
+        names += ("HTTP_HOST",)
         found = {name: request.environ.get(name) for name in names}
         return found | {"body": request.get_data(as_text=True)}
+
+    @app.route("/dated")
+    def dated() -> Response:
+        return Response("", headers={"Date": "Thu, 01 Jan 2026 00:00:00 GMT"})
 
     with http_server(app, body=1000) as found:
         yield found
@@ -185,3 +190,34 @@ def test_a_body_beyond_the_limit_is_for_the_app_to_refuse(server: HttpServer, fr
     answered = server.ask(POST + body[framed])
     assert int(answered.json["CONTENT_LENGTH"]) > 1000
     assert len(answered.json["body"]) <= 1000
+
+
+def test_an_answer_has_one_date(server: HttpServer) -> None:
+    with closing(server.connect(b"GET /dated HTTP/1.1\r\n" + HOST + b"\r\n")) as client:
+        received = client.socket.recv(10_000).lower()
+    assert received.count(b"\r\ndate: ") == 1
+    assert b"01 jan 2026" not in received
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        (b"http://shop.example:8000/echo?a=1", "shop.example:8000"),
+        (b"http://shop.example/echo?a=1", "shop.example"),
+        (b"http://[::1]:8000/echo?a=1", "[::1]:8000"),
+        (b"/echo?a=1", "127.0.0.1"),
+    ],
+)
+def test_the_host_of_an_absolute_address_counts_more_than_its_header(
+    server: HttpServer, address: bytes, host: str
+) -> None:
+    answered = server.ask(b"GET " + address + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").json
+    assert (answered["HTTP_HOST"], answered["PATH_INFO"]) == (host, "/echo")
+
+
+def test_a_client_of_http_1_0_gets_no_interim_answer(server: HttpServer) -> None:
+    sent = b"POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+    with closing(server.connect(sent)) as client:
+        client.send(b"abc")
+        received = client.socket.recv(10_000)
+    assert received.startswith(b"HTTP/1.1 200 ")

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.host_faults import no_file_descriptors
 
 from backend.errors import ConfigurationError, IndexDamaged, IndexLocked, IndexUnavailable
 from backend.filters import Condition, FieldType
 from backend.vectors import Point
-from backend.vectors.edge import handle, shard
+from backend.vectors.edge import folders, handle, shard
 from backend.vectors.edge.index import EdgeIndex
 
 SCHEMA: dict[str, FieldType] = {"gender": "keyword"}
@@ -441,3 +442,15 @@ def test_searches_run_beside_writes_and_end_cleanly_when_the_index_is_closed(
         index.close()
     assert not done
     assert [type(it.exception()) for it in endless] == [IndexUnavailable] * 4
+
+
+def test_a_host_without_file_descriptors_does_not_have_its_index_deleted(tmp_path: Path) -> None:
+    folders.write_state(tmp_path, folders.StoreState())
+    with (
+        no_file_descriptors(),
+        pytest.raises(IndexUnavailable, match=r"store\.json cannot be read: Too many open files$"),
+    ):
+        folders.read_state(tmp_path)
+    (tmp_path / "store.json").write_text("{")
+    with pytest.raises(IndexUnavailable, match="is damaged"):
+        folders.read_state(tmp_path)

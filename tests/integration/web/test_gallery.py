@@ -167,6 +167,17 @@ def test_what_a_shop_writes_is_text_and_no_markup(wardrobe: Shop, browser: Flask
     assert "&lt;script&gt;alert(1)" in read(browser, "/products/evil")
 
 
+def test_text_of_a_shop_that_is_written_from_the_right_stands_so(
+    wardrobe: Shop, browser: FlaskClient
+) -> None:
+    name, brand = "قميص أحمر (XL)", "أزياء"
+    wardrobe.client.patch("/v1/products/0001", json={"display_name": name, "brand": brand})
+    assert f'<span class="tile-name" dir="auto">{name}</span>' in read(browser, "/")
+    shown = read(browser, "/products/0001")
+    assert f'<h1 dir="auto">{name}</h1>' in shown
+    assert f"<bdi>{brand}</bdi>" in shown
+
+
 def test_the_page_of_a_product_shows_what_looks_like_it_and_why(browser: FlaskClient) -> None:
     page = read(browser, "/products/0001")
     similar = part(page, "similar")

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import structlog
+from support.host_faults import no_threads
 from support.installation import COMMAND, KEPT
 from support.servers import RedisServer, redis_server, wait_for
 
@@ -256,3 +257,12 @@ def test_a_consumer_connects_again_at_once_and_says_so_once(server: RedisServer)
         "the broker answers again",
     ]
     assert lines[1]["tries"] >= 2
+
+
+def test_a_notifier_for_which_the_host_had_no_thread_sends_with_the_next_call() -> None:
+    sent = threading.Event()
+    notify = BackgroundNotifier(sent.set)
+    with no_threads():
+        notify()
+    notify()
+    assert sent.wait(60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from support.host_faults import no_threads
 from support.servers import wait_for
 
 from backend.api.readiness import Readiness, document_of
@@ -56,6 +57,13 @@ def test_a_check_that_was_never_answered_has_no_age() -> None:
     found = Readiness({"disk": lambda: hang.wait() and None}, deadline_seconds=0.05).check()
     assert document_of(found)["ages"] == {"disk": None}
     hang.set()
+
+
+def test_a_check_for_which_the_host_had_no_thread_is_made_again() -> None:
+    readiness = Readiness({"one": lambda: None})
+    with no_threads():
+        assert "starts no further thread" in readiness.check()["one"].found
+    assert readiness.check()["one"].is_ok
 
 
 def test_one_check_is_asked_alone() -> None:

@@ -47,10 +47,10 @@ Add,T,Tee,https://s.example/1.jpg,19.90,5,,
 Add,C,Cap,https://s.example/2.jpg,9,3,,
 """
 SHOPWARE = """id;product_number;parent_id;name;stock;price_gross;cover_media_url
-T;SW1;;Tee;5;"19,90";https://s.example/1.jpg
-T-R;SW1.1;T;;5;"21,90";
-T-B;SW1.2;T;;0;;
-C;SW2;;Cap;3;9,00;https://s.example/2.jpg
+a;T;;Tee;5;"19,90";https://s.example/1.jpg
+b;T-R;a;;5;"21,90";
+c;T-B;a;;0;;
+d;C;;Cap;3;9,00;https://s.example/2.jpg
 """
 EXPORTS = {
     "wix": WIX,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.host_faults import no_threads
 
 from backend.api.problems import RequestError
 from backend.serving.request_threads import RequestThreads
@@ -233,3 +234,35 @@ def test_a_thread_whose_event_loop_is_gone_lives_on(work: Work) -> None:
     work.gates["long"].set()
     assert asyncio.run(threads.run({"name": "next"})) == "NEXT"
     assert len(set(work.ran_in.values())) == 1
+
+
+def test_without_a_thread_a_request_is_refused_and_the_next_one_is_answered(work: Work) -> None:
+    async def ask() -> None:
+        threads = threads_of(work, 1, waiting=1)
+        for in_turn in (False, True, False, True):
+            with no_threads(), pytest.raises(RequestError, match="no further thread") as refused:
+                await threads.run({"name": "refused"}, in_turn=in_turn)
+            assert (refused.value.status, refused.value.code) == (503, "server-busy")
+        assert threads.begun == 0
+        assert await threads.run({"name": "a"}, in_turn=True) == "A"
+
+    asyncio.run(ask())
+    assert work.order == ["a"]
+
+
+def test_a_request_for_which_the_host_has_no_thread_waits_for_one_that_runs(work: Work) -> None:
+    work.block("long")
+
+    async def ask() -> list[str]:
+        threads = threads_of(work)
+        long = asyncio.ensure_future(threads.run({"name": "long"}))
+        await asyncio.sleep(0)
+        work.begun["long"].wait(PATIENCE)
+        with no_threads():
+            next_ = [asyncio.ensure_future(threads.run({"name": it})) for it in "ab"]
+            await asyncio.sleep(0)
+        work.gates["long"].set()
+        return await asyncio.gather(long, *next_)
+
+    assert asyncio.run(ask()) == ["LONG", "A", "B"]
+    assert work.order == ["long", "a", "b"]
