@@ -230,10 +230,10 @@ def test_a_cell_of_images_is_divided_as_shops_write_it(
     assert not row.warnings
 
 
-def test_an_image_within_a_cell_of_text_is_one_short_warning(tmp_path: Path) -> None:
-    row = read(tmp_path, f'sku,image\nA,"data:image/png;base64,{"A" * 5_000}"\n')["A"]
+def test_a_damaged_image_within_a_cell_of_text_is_one_short_warning(tmp_path: Path) -> None:
+    row = read(tmp_path, f'sku,image\nA,"data:image/png;base64,{"A" * 5_001}"\n')["A"]
     ((_, warning),) = row.warnings
-    assert "the cell holds an image itself" in warning
+    assert "its Base64 is wrong" in warning
     assert len(warning) < 300
 
 
