@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from backend.database.failures import why
 from backend.worker.failures import RepeatedFailures
 from backend.worker.loop import Worker
 from workers.heartbeat import Heartbeat
@@ -51,7 +52,7 @@ class Unprompted:
                 pass
             self._failures.end()
         except HOST_FAULTS as error:
-            self._failures.note(str(error))
+            self._failures.note(why(error))
         except Exception as error:  # as a task's: the worker goes on
             log.exception("a round of work failed", error=repr(error))
         finally:

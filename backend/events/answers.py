@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from backend.database import clock
 from backend.database.engine import Database
+from backend.database.failures import why
 from backend.database.models import ListedAnswer, ProductPopularity
 from backend.database.upsert import upsert
 from backend.events import outcomes
@@ -113,7 +114,7 @@ class AnswerLog:
                     self._db.write(lambda session, it=part: store(session, it))  # type: ignore[misc]
                 except Exception as error:  # noqa: BLE001  (a thread of its own: nobody else tells)
                     instruments.UNLOGGED_ANSWERS.inc(len(part))
-                    log.warning("recommendations are not logged", error=str(error)[:500])
+                    log.warning("recommendations are not logged", error=why(error))
                     return
 
     def close(self) -> None:

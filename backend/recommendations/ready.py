@@ -22,6 +22,7 @@ from sqlalchemy import CursorResult, Select, Table, bindparam, delete, func, sel
 from sqlalchemy.orm import Session
 
 from backend.database.engine import Database
+from backend.database.failures import why
 from backend.database.models import (
     Generation,
     IndexEntry,
@@ -249,5 +250,5 @@ class Keeper:
                 relations = asked.relations or self._compute(asked)
                 self._db.write(lambda it: store(it, asked, relations, newest=newest))
             except Exception as error:  # noqa: BLE001  (a thread of its own: nobody else tells)
-                log.warning("what goes together cannot be stored", error=str(error)[:500])
+                log.warning("what goes together cannot be stored", error=why(error))
             return True

@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import func, select
 
 from backend.database.engine import Database
+from backend.database.failures import why
 from backend.database.models import Product
 from backend.errors import LookalikeError
 from backend.search.query import Query
@@ -51,7 +52,7 @@ class FirstListsThread(PreparingThread):
                 with suppress(LookalikeError):  # such as of a product without a vector
                     self._similar.to_product(sku, Query())
         except Exception as error:  # noqa: BLE001  (or the thread would end with a traceback)
-            log.info("no lists could be made ahead of the first query", error=str(error))
+            log.info("no lists could be made ahead of the first query", error=why(error))
 
 
 def some_skus(db: Database) -> list[str]:
