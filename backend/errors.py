@@ -433,6 +433,8 @@ class DatabaseTooSlow(DatabaseBusy):
 class DatabaseForbidden(ConfigurationError):
     """The user of DATABASE_URL lacks a privilege in the database."""
 
+    code = "database-unavailable"
+
 
 class DatabaseLocked(LookalikeError):
     """Another process holds the database's lock; trying again may help."""

@@ -66,6 +66,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.IndexRefused: 502,
     errors.DatabaseUnavailable: 503,
     errors.DatabaseBusy: 503,
+    errors.DatabaseForbidden: 503,
     errors.DatabaseLocked: 503,
     errors.DatabaseFull: 507,
     errors.DiskFull: 507,

@@ -136,6 +136,7 @@ def test_similar_items_come_as_json_as_a_table_and_as_an_image(
     assert width_of(sheet) > 300
 
 
+@pytest.mark.slow
 def test_what_cannot_be_answered_ends_in_one_line_and_exit_code_1(run: Run) -> None:
     for arguments in (["similar", "nobody"], ["import", "nowhere"], ["keys", "revoke", "lk_none"]):
         ran = subprocess.run(

@@ -74,6 +74,7 @@ def put_four(shop: Installation, url: str) -> None:
     shop.wait_until_indexed(4)
 
 
+@pytest.mark.slow
 def test_all_processes_answer_from_one_index_and_show_stock_as_it_is(
     shop: Installation, url: str
 ) -> None:

@@ -147,6 +147,7 @@ def test_what_changes_during_a_build_is_right_after_the_swap(shop: Shop) -> None
     assert shop.index.dirty == 15
 
 
+@pytest.mark.slow
 def test_what_the_index_held_when_the_build_began_is_not_lost_whatever_sql_knows_of_it(
     shop: Shop,
 ) -> None:
@@ -214,6 +215,7 @@ def test_queries_are_answered_and_writes_accepted_all_the_while(shop: Shop) -> N
     assert inside(folder_of(shop)) == ["shard-3", "shard-3.written", "store.json"]
 
 
+@pytest.mark.slow
 def test_a_call_under_way_keeps_the_old_shard_until_it_ends(shop: Shop) -> None:
     start(shop)
     with shop.index.store.using() as old:
@@ -227,6 +229,7 @@ def test_a_call_under_way_keeps_the_old_shard_until_it_ends(shop: Shop) -> None:
     assert inside(folder_of(shop)) == ["shard-2", "shard-2.written", "store.json"]
 
 
+@pytest.mark.slow
 def test_the_options_of_a_generation_shape_its_graph(settings: Settings) -> None:
     shop = stocked(settings)
     change = update(Generation).values(
