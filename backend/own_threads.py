@@ -25,7 +25,7 @@ def start_thread(run: Callable[..., Any], *arguments: Any, name: str) -> threadi
     thread = threading.Thread(target=run, args=arguments, name=name, daemon=True)
     try:
         thread.start()
-    except RuntimeError as error:  # the only one of a thread that is new
+    except RuntimeError as error:  # a new thread raises it only if the host refuses
         _repeats.log("the host starts no further thread of this process", error=str(error))
         return None
     return thread

@@ -84,8 +84,8 @@ def read(folder: Path, bought: Path | None) -> Measured:
     with Database(f"sqlite:///{folder / 'lookalike.sqlite'}").read() as session:
         active = generations.active(session)
         sample = read_sample(session, active.features or "")
-        with_image = Product.image_digest.is_not(None)
-        skus = session.scalars(select(Product.sku).where(with_image).order_by(Product.id)).all()
+        sold = (Product.removed_at.is_(None), Product.image_digest.is_not(None))
+        skus = session.scalars(select(Product.sku).where(*sold).order_by(Product.id)).all()
     if sample is None or len(sample.shop.features) != len(skus):
         raise SystemExit("the features of some products are not stored, or they are too many")
     place = {sku: position for position, sku in enumerate(skus)}

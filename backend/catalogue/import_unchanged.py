@@ -62,7 +62,7 @@ class StoredRows:
         return None if row is None else row[0]
 
     def version_of(self, sku: str) -> str | None:
-        """Return what a stored product's next change makes another; None on SQLite."""
+        """Return a value that differs after each change of a stored product; None on SQLite."""
         stored: Any = self.rows[sku]
         version: str | None = stored[-2]
         return version

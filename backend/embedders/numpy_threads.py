@@ -29,19 +29,24 @@ class _Limiter:
 
     def enter(self) -> None:
         with self._lock:
+            if self._users == 0:
+                self._thread.submit(self._set).result()  # the host may refuse its thread
             self._users += 1
-            if self._users == 1:
-                self._thread.submit(self._set).result()
 
     def leave(self) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                self._thread.submit(self._limit.restore_original_limits).result()
+                self._thread.submit(self._restore).result()
 
     def _set(self) -> None:
         self._controller = self._controller or ThreadpoolController()
-        self._limit = self._controller.limit(limits=1, user_api="blas")
+        if self._limit is None:  # it is set already where a refused thread was started later
+            self._limit = self._controller.limit(limits=1, user_api="blas")
+
+    def _restore(self) -> None:
+        self._limit.restore_original_limits()
+        self._limit = None
 
 
 _limiter = _Limiter()

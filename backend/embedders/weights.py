@@ -30,7 +30,7 @@ def read_tensors(path: Path) -> Any:
     try:
         return torch.load(path, weights_only=True, map_location="cpu")
     except UNREADABLE as error:
-        why = str(error) if isinstance(error, OSError) else "it is cut off, or no such file"
+        why = str(error) if isinstance(error, OSError) else "it is cut off, or is not a state dict"
         raise WeightsUnavailable(f"{path} is not a readable state dict: {why}") from None
 
 

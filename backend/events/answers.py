@@ -96,14 +96,14 @@ class AnswerLog:
         """Take an answer. It never waits and never fails; what is too much is counted."""
         if not self._most or self._closed.is_set():
             return
-        if len(self._waiting) >= MOST_WAITING:
-            instruments.UNLOGGED_ANSWERS.inc()
-            return
-        self._waiting.append(answer)
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
                     self._thread = start_thread(self._run, name="answers")
+        if len(self._waiting) >= MOST_WAITING:
+            instruments.UNLOGGED_ANSWERS.inc()
+        else:
+            self._waiting.append(answer)
         self._asked.set()
 
     def flush(self) -> None:
@@ -123,6 +123,8 @@ class AnswerLog:
         self._asked.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
+        else:  # nothing was taken, or the host has refused the thread
+            self.flush()
 
     def _taken(self) -> list[GivenAnswer]:
         return [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]

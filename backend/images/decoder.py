@@ -165,7 +165,10 @@ class Decoder:
             return
         timer = Timer(PATIENCE * self._seconds, self._process.kill)
         timer.daemon = True
-        timer.start()
+        try:
+            timer.start()
+        except RuntimeError as error:
+            raise DecoderUnavailable(f"the host starts no further thread ({error})") from None
         try:
             yield
         finally:

@@ -157,7 +157,10 @@ def _deadline(connection: socket.socket, seconds: float) -> Iterator[None]:
 
     timer = Timer(seconds, cut)
     timer.daemon = True
-    timer.start()
+    try:
+        timer.start()
+    except RuntimeError as error:
+        raise ImageUnavailable(f"the host starts no further thread ({error})") from None
     try:
         yield
     finally:

@@ -42,6 +42,10 @@ class Superseded(Exception):
     """Another process has taken over the job: this one must change nothing of it."""
 
 
+class ThreadRefused(Exception):
+    """The host starts no thread that signals the job's life; it may do so later."""
+
+
 class Cancelled(Exception):
     """An operator has asked for the end of the job."""
 
@@ -128,10 +132,11 @@ class JobReport:
 
     @contextmanager
     def alive(self) -> Iterator[None]:
-        """Signal life from a thread meanwhile."""
+        """Signal life from a thread meanwhile. Raises ThreadRefused."""
         over = threading.Event()
-        thread = threading.Thread(target=self._beat, args=[over], name="job", daemon=True)
-        thread.start()
+        thread = start_thread(self._beat, over, name="job")
+        if thread is None:
+            raise ThreadRefused
         try:
             yield
         finally:

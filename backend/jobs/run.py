@@ -19,11 +19,19 @@ from backend.errors import (
     DatabaseFull,
     DatabaseLocked,
     DatabaseReadOnly,
+    DatabaseTooSlow,
     DatabaseUnavailable,
     LookalikeError,
 )
 from backend.jobs.records import CANCELLED, DONE, FAILED, QUEUED, RUNNING
-from backend.jobs.reporting import STALE_AFTER, Cancelled, JobReport, Report, Superseded
+from backend.jobs.reporting import (
+    STALE_AFTER,
+    Cancelled,
+    JobReport,
+    Report,
+    Superseded,
+    ThreadRefused,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +47,10 @@ PASSING: Final = (
 )
 """States of a database that end without the job: a server that was replaced by its standby can only
 be read for some seconds, and connections are used up while another program has them."""
+
+
+REFUSED_WAITS: Final = timedelta(seconds=5)
+"""How long a job waits when the host refuses the thread that signals its life."""
 
 
 class Interrupted(Exception):
@@ -85,7 +97,11 @@ def run_next(db: Database, handlers: Mapping[str, Handler]) -> bool:
     job, last_heartbeat = taken
     report = JobReport(db, job, last_heartbeat=last_heartbeat)
     try:
-        return _run(job, handlers[job.verb], report)
+        try:
+            return _run(job, handlers[job.verb], report)
+        except ThreadRefused:
+            report.write(wake_after=REFUSED_WAITS)
+            return False
     except Superseded:
         log.warning("another process has taken over a job", job=job.id, verb=job.verb)
         return True
@@ -106,7 +122,7 @@ def _run(job: Job, handler: Handler, report: JobReport) -> bool:
         if report.write(wake_after=timedelta(seconds=wait.seconds), **wait.values):
             report.end(state=FAILED, error=CANCELLED, wake_at=None)
         return False
-    except Superseded:
+    except (Superseded, ThreadRefused):
         raise
     except Exception as error:
         _end_by(error, report)
@@ -120,7 +136,7 @@ def _run(job: Job, handler: Handler, report: JobReport) -> bool:
 def _end_by(error: Exception, report: JobReport) -> None:
     """Write that a job has failed; one that the state of the database ended is queued again."""
     said = meaning_of(error) or error
-    if isinstance(said, PASSING):
+    if isinstance(said, PASSING) and not isinstance(said, DatabaseTooSlow):  # that comes again
         report.give_back()
     elif isinstance(said, LookalikeError):
         report.end(state=FAILED, error=f"{said.code}: {said.message}")

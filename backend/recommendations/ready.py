@@ -209,11 +209,12 @@ class Keeper:
     def note(self, asked: WantedRelations) -> None:
         """Take a product. It never waits and never fails; what is too much is dropped."""
         with self._lock:
-            if self._closed.is_set() or len(self._waiting) >= MOST_WAITING:
+            if self._closed.is_set():
                 return
-            self._waiting[asked.generation.id, asked.product_id] = asked
             if self._thread is None:
                 self._thread = start_thread(self._run, name="relations")
+            if len(self._waiting) < MOST_WAITING:
+                self._waiting[asked.generation.id, asked.product_id] = asked
         self._asked.set()
 
     def flush(self) -> None:

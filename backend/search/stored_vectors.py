@@ -39,7 +39,10 @@ class StoredVectors:
         self._known: dict[int, Vector] = {}  # by the ids of points
 
     def of(self, items: Sequence[Neighbour]) -> dict[int, Vector]:
-        """Return the vectors, (size,) each, by the points of items; those gone are left out."""
+        """Return the vectors, (size,) each, by the points of items.
+
+        Points that are gone are left out.
+        """
         known = self._known
         unknown = [item for item in items if item.point not in known]
         if self._reader is not None and unknown:

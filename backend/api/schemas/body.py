@@ -80,9 +80,12 @@ def faults_of(error: ErrorDetails, model: type[RequestBody]) -> list[ProblemFaul
     if (unknown := unknown_field(error)) is not None:
         return [_unknown_member(unknown, error, model)]
     member, *inner = error["loc"]
-    names = [part for part in inner if isinstance(part, str) and not _BRANCH.fullmatch(part)]
-    items = [f"[{part}]" for part in inner if isinstance(part, int)]
-    detail = " ".join([*items, *names, reason_of(error)])
+    path = [
+        f"[{part}]" if isinstance(part, int) else part
+        for part in inner
+        if isinstance(part, int) or not _BRANCH.fullmatch(part)
+    ]
+    detail = " ".join([*path, reason_of(error)])
     return [ProblemFault(code="invalid-value", detail=detail, pointer=pointer(member))]
 
 

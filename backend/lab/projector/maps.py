@@ -27,8 +27,8 @@ def pca_map(vectors: FloatArray) -> tuple[Floats, float]:
 def umap_map(vectors: FloatArray, *, seed: int = 0) -> Floats:
     """Place neighbours by cosine near each other, with UMAP of the package umap-learn: (n, 2).
 
-    (McInnes et al. 2018.) The same seed gives the same map. Raises ConfigurationError
-    without the package, or for fewer than five products.
+    The method is that of McInnes et al. (2018). The same seed gives the same map. Raises
+    ConfigurationError without the package, or for fewer than five products.
     """
     try:
         from umap import UMAP  # noqa: PLC0415 - half a minute to import and compile, if it is there

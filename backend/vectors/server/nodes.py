@@ -171,7 +171,7 @@ class Nodes:
         pauses = iter(PAUSES)
         tried: set[str] = set()
         while True:
-            node = self._next(tried)
+            node = self._next(tried, collection)
             tried.add(node.name)
             try:
                 result = run(node.client(writes=writes))
@@ -190,8 +190,9 @@ class Nodes:
                 return result
             time.sleep(pause * random.uniform(0.5, 1.5))
 
-    def _next(self, tried: Iterable[str]) -> Node:
+    def _next(self, tried: Iterable[str], collection: str) -> Node:
         """Return the node to ask: those that answer, in turns."""
+        self._watch_silent(collection)
         nodes = [
             node
             for node in self.all()
@@ -220,13 +221,22 @@ class Nodes:
         tolerated = TOLERATED if len(self._nodes) == 1 else 0
         reason = f"{node.name} does not answer: {details}"
         if self._outages.fail(node.name, reason, tolerated=tolerated):
+            self._start_watching(node, collection)
+
+    def _watch_silent(self, collection: str) -> None:
+        """Watch nodes that are skipped and not watched: the host had refused their thread."""
+        for node in self._nodes:
+            if node.name not in self._watched and self._outages.reason(node.name) is not None:
+                self._start_watching(node, collection)
+
+    def _start_watching(self, node: Node, collection: str) -> None:
+        with self._lock:
+            if node.name in self._watched:
+                return
+            self._watched.add(node.name)
+        if start_thread(self._watch, node, collection, name=f"watch {node.name}") is None:
             with self._lock:
-                if node.name in self._watched:
-                    return
-                self._watched.add(node.name)
-            if start_thread(self._watch, node, collection, name=f"watch {node.name}") is None:
-                with self._lock:
-                    self._watched.discard(node.name)
+                self._watched.discard(node.name)
 
     def _watch(self, node: Node, collection: str) -> None:
         """Try a node until it answers, and look for others that have taken its place."""
