@@ -82,9 +82,17 @@ def has_curly_quotes(header: str) -> bool:
     return header.lstrip()[:1] in {"“", "„"} and QUOTE not in header
 
 
-def long_delimiter(header: str, is_header: Callable[[Sequence[str]], bool]) -> str | None:
-    """Return what divides a header if that are several different characters, such as `~|~`."""
+def long_delimiter(
+    header: str, rows: Iterable[str], is_header: Callable[[Sequence[str]], bool]
+) -> str | None:
+    """Return what divides a header if that are several different characters, such as `~|~`.
+
+    The first of `rows` that is not empty holds it, too.
+    """
+    first = next(filter(str.strip, rows), None)
     for found in dict.fromkeys(it[0] for it in _LONG.finditer(header)):
+        if _is_mark_beside_delimiter(found) or (first is not None and found not in first):
+            continue
         names = header.split(found)
         are_plain = all(name.strip().strip(QUOTE)[:1].isalnum() for name in names)
         is_alone = not set(found) & set("".join(names))  # unlike the `,*` of `id,*name,price`
@@ -96,6 +104,12 @@ def long_delimiter(header: str, is_header: Callable[[Sequence[str]], bool]) -> s
         ):
             return found
     return None
+
+
+def _is_mark_beside_delimiter(text: str) -> bool:
+    """Tell whether a mark of a name touches a usual delimiter: `*,` of `sku*,name*,price`."""
+    usual = [sign in DELIMITERS for sign in text]
+    return sum(usual) == 1 and (usual[0] or usual[-1])
 
 
 def further_delimiter(header: str, is_header: Callable[[Sequence[str]], bool]) -> str | None:

@@ -50,8 +50,11 @@ def read_header(
     if has_curly_quotes(text):
         lines.has_curly_quotes = True
         text = straight(text)
-    if not delimiter and (found := long_delimiter(text, is_header)):
-        lines.long_delimiter, delimiter = found, UNIT
+    if not delimiter and (
+        found := long_delimiter(text, [line.text for line in lines.peek(HEADER_LINES)], is_header)
+    ):
+        lines.divide_by(found)
+        delimiter = UNIT
         text = text.replace(found, UNIT)
     rows = [line.text for line in lines.peek(HEADER_LINES)]
     if above := _lines_above(text, rows, delimiter, is_header):

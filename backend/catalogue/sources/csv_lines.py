@@ -49,11 +49,11 @@ class Lines:
     packing: Packing
     number: int = 0  # of the last line read
     is_cut_off: bool = False  # the last line has no line end
+    is_closed: bool = False  # the last record ends in a quote, so it is whole
+    has_open_quote: bool = False  # a quote of the last record is open, so it is not whole
     is_wrapped: bool = False  # each line is one quoted value, which holds the real line
     has_curly_quotes: bool = False  # those of a program for texts, read as straight ones
     long_delimiter: str = ""  # several characters, such as `~|~`, read as UNIT
-    is_closed: bool = False  # but its record shows by itself that it is whole
-    has_open_quote: bool = False  # or that it is not
     taken: list[Line] = field(default_factory=list)
     again: deque[Line] = field(default_factory=deque)
     notes: tuple[str, ...] = ()  # about the whole file; the first record takes them
@@ -78,6 +78,14 @@ class Lines:
         while len(self.again) < count and (line := self._read()):
             self.again.append(line)
         return list(islice(self.again, count))
+
+    def divide_by(self, long_delimiter: str) -> None:
+        """Read a delimiter of several characters as UNIT, also in the lines peeked at."""
+        self.long_delimiter = long_delimiter
+        texts = (line.text.replace(long_delimiter, UNIT) for line in self.again)
+        self.again = deque(
+            line._replace(text=text) for line, text in zip(self.again, texts, strict=True)
+        )
 
     def skip(self, count: int) -> None:
         """Skip lines that were peeked at."""

@@ -172,3 +172,21 @@ def test_backslashes_of_mysql_belong_to_the_values(tmp_path: Path) -> None:
 def test_a_comma_behind_a_backslash_is_part_of_its_value(tmp_path: Path) -> None:
     rows, rejects = read(tmp_path, "sku,name,price\nA,Tee\\, blue,9.90\nB,Cap\\\nred,5\n")
     assert (named(rows), rejects) == ([("A", "Tee, blue", 9.9), ("B", "Cap\nred", 5)], [])
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["sku*,name*,price", "sku:,name:,price", "sku!,name!,price", "SKU #,Name #,Price"],
+)
+def test_the_marks_of_required_columns_are_no_delimiter(tmp_path: Path, header: str) -> None:
+    table = '\nA,"Tee\nblue",9.90\nB,Cap,5\n'
+    plain, _ = read(tmp_path, f"sku,name,price{table}")
+    rows, rejects = read(tmp_path, header + table)
+    assert [(row.sku, row.fields.get("price")) for row in rows] == [("A", 9.9), ("B", 5.0)]
+    assert rejects == []
+    assert [row.warnings for row in rows] == [row.warnings for row in plain]
+
+
+def test_several_signs_that_stand_in_no_row_are_no_delimiter(tmp_path: Path) -> None:
+    rows, _ = read(tmp_path, "sku:*name:*price\nA:Tee:9\n")
+    assert [(row.sku, row.fields.get("price")) for row in rows] == [("A", 9.0)]
