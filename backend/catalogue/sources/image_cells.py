@@ -25,10 +25,11 @@ NONE: Final = {
 }  # what exports write where there is no image
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _BETWEEN_ADDRESSES: Final = re.compile(
-    r"(?:\s*(?:[,;|^#~]|::|&&|\\n)\s*|\s+)(?=(?:https?:|s3:|gs:)?//)"
+    r"(?<!\s)(?:\s*+(?:[,;|^#~]|::|&&|\\n)\s*+|\s++)(?=(?:https?:|s3:|gs:)?//)"
     r"|(?<=\.jpg|\.png|\.gif)(?=https?://)|(?<=\.jpeg|\.webp|\.avif)(?=https?://)",
     re.IGNORECASE,
 )
+"""It begins only where blanks begin, so that a cell of many blanks takes linear time."""
 _WRAPPED: Final = re.compile(r"<|!\[|=|\{|\[|\(")
 """What a cell begins with in which addresses stand: `<img src="…">`, `![x](…)`, `=IMAGE("…")`."""
 _ADDRESS: Final = re.compile(
@@ -37,20 +38,22 @@ _ADDRESS: Final = re.compile(
 _SEVERAL: Final = re.compile(
     r"[\s,;|^#&~<\[{\"]|::|://.*://"
 )  # a cell without these is one image as written
-_BETWEEN_PATHS: Final = re.compile(r"\s*(?:(?<!\\)[,;|]|[\r\n])\s*")  # `\\,` is no separator
+_BETWEEN_PATHS: Final = re.compile(r"(?<!\\)[,;|]|[\r\n]")  # `\\,` is no separator
 _ENDS_AS_IMAGE: Final = re.compile(
     r"\.(?:jpe?g|png|webp|gif|avif|bmp|tiff?|heic)(?:[?#]\S*)?$", re.IGNORECASE
 )
 _ESCAPED_SLASHES: Final = r":\/\/"  # of JSON, in a cell that is none
 _REMARK: Final = re.compile(
-    r"\s+!\s+(?:alt|title|desc|caption)\s*:.*"
-    r"|(?<=\.jpg|\.png|\.gif)\|[^/]*$|(?<=\.jpeg|\.webp|\.avif)\|[^/]*$|#\{[^{}]*\}$",
-    re.IGNORECASE,
+    r"(?<!\s)\s++!\s++(?:alt|title|desc|caption)\s*+:.*|#\{[^{}]*\}$", re.IGNORECASE
 )
-"""What says something of an image behind its address: `1.jpg ! alt : Tee`, `1.jpg|Tee`.
+"""What says something of an image behind its address: `1.jpg ! alt : Tee`.
 
 CS-Cart writes `1.jpg#{[en]:Tee;}`.
 """
+_BEFORE_TITLE: Final = re.compile(
+    r"(?<=\.jpg|\.png|\.gif)\||(?<=\.jpeg|\.webp|\.avif)\|", re.IGNORECASE
+)
+"""What stands between the last part of an address and a title: `1.jpg|Tee`."""
 LONGEST_LITERAL: Final = 100_000  # characters
 ADDRESS_KEYS: Final = ("url", "src", "uri", "link", "path", "location", "image", "MIME_SOURCE")
 
@@ -81,10 +84,13 @@ def split_images(cell: str) -> list[str]:
 
 
 def _trimmed(text: str) -> str:
-    """Strip separators at the ends; WooCommerce writes a backslash before a comma."""
-    text = text.strip(" \t\r\n,;|").replace("\\,", ",")
+    """Strip separators and remarks at the ends; WooCommerce writes a backslash before a comma."""
+    text = text.strip().strip(" \t\r\n,;|").replace("\\,", ",")
     text = text[1:-1] if len(text) > 2 and text[0] == text[-1] == "'" else text
-    return _REMARK.sub("", text) if "|" in text or "!" in text or "#{" in text else text
+    if "!" in text or "#{" in text:
+        text = _REMARK.sub("", text)
+    title = _BEFORE_TITLE.search(text, text.rfind("/") + 1) if "|" in text else None
+    return text[: title.start()] if title else text
 
 
 def is_address(text: str) -> bool:
@@ -164,9 +170,9 @@ def _named_in(value: Any) -> Iterator[str]:
 
 def ends_as_image(text: str) -> bool:
     """Tell whether a path has the extension of an image."""
-    return bool(_ENDS_AS_IMAGE.search(text))
+    return bool(_ENDS_AS_IMAGE.search("".join(text.rsplit(None, 1)[-1:])))
 
 
 def _is_image(text: str) -> bool:
     """Tell whether a member of an object, whatever its name, is the address or path of an image."""
-    return is_address(text) or bool(_ENDS_AS_IMAGE.search(text))
+    return is_address(text) or ends_as_image(text)

@@ -64,9 +64,10 @@ _LISTS: Final = (
     ("optiongroups", "optionvalues"),  # Vendure's
 )
 """Columns of which one lists the names of options, and another one their values."""
-_OF_TEXT: Final = re.compile(r"\s*(?:[;|,\n]|\]\s*\[)\s*")
-_PAIR: Final = re.compile(r"[\[\s\"]*([^:=\[\]\"]+?)\s*[:=]\s*(?:[A-Z]\[)?([^\[\]\"]+)[\]\s\"]*")
-_LIST: Final = re.compile(r"\s*[,|]\s*")
+_OF_TEXT: Final = re.compile(r"[;|,\n]|\]\s*+\[")
+_PAIR: Final = re.compile(r"[\[\s\"]*+([^:=\[\]\"]++)[:=]\s*+(?:[A-Z]\[)?([^\[\]\"]++)[\]\s\"]*+")
+"""A name and a value, with the blanks around them; no part is tried again, so it is linear."""
+_LIST: Final = re.compile(r"[,|]")
 _OWN_NAME: Final = re.compile(r"^[\w ]+[:/]\s*(\w+)$")
 """A column that says what it is: `variant:Barva`, `Свойство: Цвет`, `Option/Color`."""
 _HEX: Final = re.compile(r"#[0-9a-fA-F]{3,8}:")  # what Wix writes before the name of a colour
