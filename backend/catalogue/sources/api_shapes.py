@@ -1,8 +1,8 @@
 """Products of shops' APIs whose values lie elsewhere than in members of usual names.
 
 Spree and Solidus have a `master` variant, VTEX offers of sellers, Vendure prices in cents and
-options with groups, Sylius prices in cents, Akeneo values by locale and
-channel, and Magento's GraphQL products within variants.
+options with groups, Sylius prices in cents, Akeneo values by locale and channel, and Magento's
+GraphQL products within variants.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any, Final
 _CENTS: Final = "cents"
 _OF_MAGENTO: Final = {"product", "attributes", "__typename"}
 """What a variant of Magento's GraphQL holds."""
+_OF_SYLIUS: Final = ("/api/v2/shop/", "/api/v2/admin/")
+"""How its addresses begin; those of other shops with API Platform begin with `/api/v1/`."""
 
 
 def as_usual(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -27,7 +29,7 @@ def as_usual(value: Mapping[str, Any]) -> Mapping[str, Any]:
         value = _of_vtex(value)
     if "priceWithTax" in value or "facetValues" in value:
         value = _of_vendure(value)
-    if str(value.get("@id", "")).startswith("/api/v"):
+    if str(value.get("@id", "")).startswith(_OF_SYLIUS):
         value = _of_sylius(value)
     return value
 
@@ -70,15 +72,27 @@ def _of_akeneo(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _of_vendure(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a product or a variant with its price in cents said so, and options with names."""
-    found = {name: it for name, it in value.items() if name not in ("priceWithTax", "facetValues")}
-    price = value.get("priceWithTax")
-    if isinstance(price, Mapping):  # one price, or a range
-        price = price.get("value", price.get("min"))
-    if isinstance(price, int):
-        found["price"] = {_CENTS: price, "currency": value.get("currencyCode")}
+    found = {name: it for name, it in value.items() if name != "facetValues"}
+    if (cents := _cents_of_vendure(value)) is not None:
+        del found["priceWithTax"]
+        found["price"] = {_CENTS: cents, "currency": value.get("currencyCode")}
     pairs = [_pair(it, "facet", "name") for it in _objects(value, "facetValues")]
     pairs += [_pair(it, "group", "name") for it in _objects(value, "options") if "group" in it]
     return {**found, "properties": pairs} if pairs else found
+
+
+def _cents_of_vendure(value: Mapping[str, Any]) -> int | None:
+    """Return the price with tax; None if another member shows that it is not one of Vendure."""
+    if "currencyCode" not in value and "__typename" not in value:
+        return None
+    with_tax = _one_price(value.get("priceWithTax"))
+    is_whole = isinstance(_one_price(value.get("price", 0)), int)
+    return with_tax if isinstance(with_tax, int) and is_whole else None
+
+
+def _one_price(price: Any) -> Any:
+    """Return a price of Vendure that is alone, or the lowest one of a range."""
+    return price.get("value", price.get("min")) if isinstance(price, Mapping) else price
 
 
 def _of_sylius(value: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from backend.catalogue.import_memory import LastLines
 from backend.catalogue.import_rows import CheckedRow, read_rows
 from backend.catalogue.sources import open_source
@@ -234,3 +236,15 @@ def test_values_within_properties_of_xml_are_read(tmp_path: Path) -> None:
         '<property name="color"><value>Red</value></property></properties></product></products>',
     )
     assert (found["T-1"]["brand"], found["T-1"]["base_colour"]) == ("Ace", "Red")
+
+
+@pytest.mark.parametrize("with_tax", [20, 19.99])
+def test_a_price_with_tax_of_another_api_is_not_in_cents(tmp_path: Path, with_tax: float) -> None:
+    product = {"sku": "A", "name": "Tee", "price": 16.5, "priceWithTax": with_tax}
+    assert read(tmp_path, [product])["A"]["price"] == 16.5
+    assert read(tmp_path, [{**product, "currencyCode": "EUR"}])["A"]["price"] == 16.5
+
+
+def test_whole_prices_of_another_api_platform_are_not_cents(tmp_path: Path) -> None:
+    product = {"@id": "/api/v1/products/1", "sku": "A", "name": "Tee", "price": 20}
+    assert read(tmp_path, [product])["A"]["price"] == 20
