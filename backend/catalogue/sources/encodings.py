@@ -67,6 +67,7 @@ LOST: Final = "\N{REPLACEMENT CHARACTER}".encode()
 LOST_NOTE: Final = (
     "holds the sign \N{REPLACEMENT CHARACTER}: characters were lost before the file came here"
 )
+_ASCII: Final = bytes(range(128))
 _ESCAPED: Final = re.compile("[\udc80-\udcff]+")
 _WORD: Final = re.compile(rb"[A-Za-z\x80-\xff]+")
 _QUOTED: Final = re.compile(r'"[^"]*"')
@@ -140,9 +141,13 @@ def mended_utf_8(text: str, fallback: str) -> str:
 
 
 def decoded_in_parts(raw: bytes, fallback: str) -> str | None:
-    """Decode a line that is UTF-8 in some parts and `fallback` in others; None if it is not so."""
+    """Decode a line that is UTF-8 in most parts and `fallback` in others; None if it is not so.
+
+    Less UTF-8 may be there by chance: `É»` of Windows-1252 is a sequence of UTF-8.
+    """
     text = raw.decode("utf-8", "surrogateescape")
-    is_mixed = not _ESCAPED.sub("", text).isascii()
+    wrong = sum(map(len, _ESCAPED.findall(text)))  # one escaped sign a byte
+    is_mixed = wrong * 2 < len(raw.translate(None, _ASCII))
     return mended_utf_8(text, fallback) if is_mixed else None
 
 

@@ -86,6 +86,13 @@ def test_a_line_that_is_utf_8_in_parts_only_is_read_by_its_parts(tmp_path: Path)
     assert second.fields["display_name"] == "Kühler Hut"
 
 
+def test_two_letters_that_look_like_utf_8_leave_a_line_in_windows_1252(tmp_path: Path) -> None:
+    line = "A;Robe «ROSÉ» côtelée;rose\n".encode("cp1252")
+    data = b"sku;name;colour\n" + line + "B;Kühler Hut;blau\n".encode()
+    first, _ = rows(written(tmp_path, data))
+    assert first.fields["display_name"] == "Robe «ROSÉ» côtelée"
+
+
 def test_characters_that_were_lost_before_are_said(tmp_path: Path) -> None:
     first, second = rows(written(tmp_path, "sku;name\nA;Gr\ufffd\ufffde\nB;Hut\n"))
     assert "characters were lost before" in first.warnings[0]
