@@ -7,7 +7,7 @@ import posixpath
 import stat
 import struct
 import zipfile
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -15,13 +15,8 @@ from backend.catalogue.sources.feed import ImageFile
 from backend.catalogue.sources.files import DAMAGED, tables_of
 from backend.catalogue.sources.image_names import NameIndex, cleaned, folded, spellings
 from backend.catalogue.sources.unreadable import check_zip
-from backend.errors import (
-    CorruptImage,
-    ForbiddenImage,
-    ImageTooLarge,
-    ImageUnavailable,
-    UnreadableCatalogue,
-)
+from backend.catalogue.sources.zip_images import zip_image
+from backend.errors import ForbiddenImage, UnreadableCatalogue
 
 _ENTRY_SIZE: Final = 46  # bytes of an entry of the list of members (APPNOTE 4.3.12)
 _VERSION, _FLAGS, _LENGTHS = 6, 8, 28  # where in an entry
@@ -93,7 +88,7 @@ class Archive:
         return any(member.startswith(folder) for member in self._members)
 
     def image(self, relative: str, *, base: str = "") -> ImageFile | None:
-        """Find a member. Its checksum replaces its time, which a zip stores only to two seconds."""
+        """Find a member; see `zip_image`."""
         path = cleaned(relative)
         base = posixpath.normpath(posixpath.join(self._root, base))
         for find in (self._exact, self._alike):
@@ -124,23 +119,7 @@ class Archive:
         info = self._members[name]
         if stat.S_ISLNK(info.external_attr >> 16):
             raise ForbiddenImage(f"{name} in the zip is a symlink")
-        return ImageFile(
-            uri=None, size=info.file_size, mtime_ns=info.CRC, read=partial(self._read, info)
-        )
-
-    def _read(self, info: zipfile.ZipInfo, most: int) -> bytes:
-        if info.file_size > most:
-            raise ImageTooLarge(f"{info.filename} has {info.file_size:,} bytes, more than {most:,}")
-        try:
-            with self._zip.open(info) as member:
-                return member.read(most)
-        except OSError as error:
-            if error.errno is None:  # of a decompressor
-                raise CorruptImage(f"{info.filename} in the zip is damaged: {error}") from None
-            reason = f"{info.filename} in the zip cannot be read: {error.strerror}"
-            raise ImageUnavailable(reason) from None
-        except (ValueError, struct.error, *DAMAGED) as error:
-            raise CorruptImage(f"{info.filename} in the zip is damaged: {error}") from None
+        return zip_image(self._zip, info)
 
 
 def _by_path(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import string
 from decimal import Decimal
 from typing import Any, Final
 
 _INVISIBLE: Final = f"{string.whitespace}\u00a0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 """What copying from a page or a document leaves at the ends of a value, besides white space."""
+_SENTENCE: Final = re.compile(r"[.!?](?=\s)|[。！？]|\n")  # noqa: RUF001 - Japanese
 
 
 def as_text(value: Any) -> str:
@@ -51,3 +53,14 @@ def open_value(value: Any) -> Any:
     if isinstance(value, bytes):
         return None
     return as_text(value) or None
+
+
+def first_sentence(text: str, longest: int) -> str:
+    """Return a text, or its first sentence if it is longer, and of that the first words."""
+    if len(text) <= longest:
+        return text
+    end = _SENTENCE.search(text)
+    sentence = text[: end.end()].strip() if end else text
+    if len(sentence) <= longest:
+        return sentence
+    return sentence[:longest].rpartition(" ")[0] or sentence[:longest]

@@ -208,6 +208,17 @@ def names_of(ours: str) -> frozenset[str]:
     return frozenset(map(plain, _known_names(ours)))
 
 
+@cache
+def _ranks(ours: str) -> Mapping[str, int]:
+    names = [plain(name) for name in _known_names(ours)]
+    return {name: rank for rank, name in reversed(list(enumerate(names)))}
+
+
+def rank_of(ours: str, name: str) -> int | None:
+    """Return the place of a column's name among those of a field; None if it is none of them."""
+    return _ranks(ours).get(plain(name))
+
+
 def _without_sku(header: Sequence[str], found: str, delimiter: str) -> str:
     if len(header) == 1 and delimiter:
         return (

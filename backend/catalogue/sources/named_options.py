@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from backend.catalogue.sources.cell_texts import as_text
-from backend.catalogue.sources.column_names import plain
+from backend.catalogue.sources.column_names import plain, rank_of
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
+from backend.catalogue.sources.no_values import NO_VALUE
 
 COLOUR: Final = "colour of the options"
 GENDER: Final = "gender of the options"
@@ -83,7 +84,8 @@ class NamedOptions:
     lists: Sequence[int]  # columns such as `additional_attributes`
     texts: Sequence[int]  # columns of `_TEXTS`
     parallel: Sequence[tuple[int, int]]  # columns of `_LISTS`
-    own: Sequence[tuple[int, str]]  # columns whose name says what they hold, and for which column
+    exact: Sequence[tuple[int, str]]  # columns with the name of a field, and the added column
+    own: Sequence[tuple[int, str]]  # other columns whose name says what they hold: `Option/Color`
     is_odd: bool  # one of these has another name than a field of ours
 
     @classmethod
@@ -100,31 +102,36 @@ class NamedOptions:
             for names, values in _LISTS
             if names in bare and values in bare
         ]
+        exact = _exact(columns)
         own = [
             (at, column)
             for at, name in enumerate(columns)
             if name not in ADDED and (column := column_of(_last_of(name)))
         ]
         is_odd = any(column_of(columns[at]) is None for at, _ in own)
-        return cls(pairs, lists, texts, parallel, own, is_odd)
+        own = [each for each in own if each not in exact]
+        return cls(pairs, lists, texts, parallel, exact, own, is_odd)
 
     def __bool__(self) -> bool:
         """Tell whether there is anything but columns whose names are those of fields."""
         return bool(self.pairs or self.lists or self.texts or self.parallel or self.is_odd)
 
-    def read(self, values: Sequence[Any]) -> list[str]:
+    def read(self, values: Sequence[Any]) -> list[Any]:
         """Return a record's values in the order of `ADDED`; empty where it has none.
 
-        A value that lists several, as for a product with variants, counts as none.
+        The column with the name of a field counts most, then options, then texts. An option that
+        lists several values, as for a product with variants, counts as none.
         """
-        found: dict[str, str] = {}
-        for name, value in self._named(values):
-            column, text = column_of(name.strip()), _HEX.sub("", value.strip())
-            if column and text and not _SEVERAL.search(text):
-                found.setdefault(column, text)
+        found: dict[str, Any] = {}
+        for at, column in self.exact:
+            if _says_something(values[at]):
+                found.setdefault(column, values[at])
+        _add_single(found, self._named(values))
         for at, column in self.own:
             if text := as_text(values[at]):
                 found.setdefault(column, text)
+        for at in self.texts:
+            _add_single(found, _pairs_of(as_text(values[at])))
         return [found.get(column, "") for column in ADDED]
 
     def _named(self, values: Sequence[Any]) -> Iterator[tuple[str, str]]:
@@ -137,8 +144,30 @@ class NamedOptions:
             several = (_LIST.split(as_text(values[at])) for at in (names, listed))
             pairs = zip(*several, strict=False)
             yield from ((name.partition(":")[0], value.partition(":")[0]) for name, value in pairs)
-        for at in self.texts:
-            yield from _pairs_of(as_text(values[at]))
+
+
+def _exact(columns: Sequence[str]) -> list[tuple[int, str]]:
+    """Return the columns with names of fields, of each field in the order of its names."""
+    found = [
+        (rank, at, column)
+        for at, name in enumerate(columns)
+        for ours, column in FIELDS.items()
+        if (rank := rank_of(ours, name)) is not None
+    ]
+    return [(at, column) for _, at, column in sorted(found)]
+
+
+def _says_something(cell: Any) -> bool:
+    text = as_text(cell)
+    return bool(text) and text not in NO_VALUE
+
+
+def _add_single(found: dict[str, Any], named: Iterator[tuple[str, str]]) -> None:
+    """Add the options that are fields of ours and have one value."""
+    for name, value in named:
+        column, text = column_of(name.strip()), _HEX.sub("", value.strip())
+        if column and text and not _SEVERAL.search(text):
+            found.setdefault(column, text)
 
 
 def _pairs_of(text: str) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ Source of the format: OpenDocument 1.3, part 3. The file is parsed as a stream, 
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,14 +14,22 @@ from typing import IO, Any, BinaryIO, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
 from backend.catalogue.sources.files import DAMAGED
-from backend.catalogue.sources.workbook import Workbook, reading
+from backend.catalogue.sources.workbook import Workbook
+from backend.catalogue.sources.workbook_file import reading
 from backend.catalogue.sources.workbook_parts import SheetParts
 from backend.catalogue.sources.workbook_xml import DECLARES, bare
+from backend.errors import UnreadableCatalogue
 
 _CONTENT: Final = "content.xml"
 _KIND: Final = b"application/vnd.oasis.opendocument.spreadsheet"
-_MOST_REPEATED: Final = 10_000
-"""How often a filled cell or row may be repeated; empty ones are up to the end of the sheet."""
+MOST_ROWS: Final = 1_048_576  # of a sheet; no spreadsheet program has more
+_MOST_COLUMNS: Final = 16_384
+_MOST_REPEATED: Final = 1_000  # times that a filled cell is repeated
+_MOST_COPIES: Final = 200_000  # cells of repeated rows in a sheet; further copies are left out
+_MOST_SPACES: Final = 1_000  # in one place
+_DIGITS: Final = re.compile(r"0[0-9]+|[0-9]{16,}")
+"""Texts that a number does not keep: it has no leading zeros, and 15 digits."""
+_WHITE: Final = {"tab": "\t", "line-break": "\n"}
 
 
 class OpenDocument(Workbook):
@@ -35,6 +44,10 @@ class OpenDocument(Workbook):
             self._file = file
             yield Book(parts)
 
+    def _numbered_rows(self, sheet: Sheet) -> Iterator[tuple[int, list[Cell]]]:
+        """Yield the number and the cells of each filled row."""
+        return sheet.rows()
+
     def _read_parts(self, sheet: str) -> SheetParts:
         with zipfile.ZipFile(self._file) as parts:
             return Book(parts)[sheet].parts()
@@ -46,6 +59,9 @@ class Cell(NamedTuple):
     value: Any
     data_type: str = "n"
     number_format: str = ""
+
+
+_EMPTY: Final = Cell(None)
 
 
 class Book:
@@ -74,22 +90,17 @@ class Sheet:
     title: str
     sheet_state: str
 
-    def reset_dimensions(self) -> None:
-        """Do nothing: the file says nothing of its size."""
-
-    def iter_rows(self) -> Iterator[list[Cell]]:
-        """Yield the rows, in order; empty ones at the end are left out."""
-        empty = 0
+    def rows(self) -> Iterator[tuple[int, list[Cell]]]:
+        """Yield the number and the cells of each filled row. Raises UnreadableCatalogue."""
+        at, left = 0, _MOST_COPIES
         for row, repeated in self._rows():
-            cells = [cell for each in row for cell in _cells(each)]
-            while cells and cells[-1].value is None:
-                cells.pop()
-            if not cells:
-                empty += repeated
-                continue
-            yield from ([] for _ in range(empty))
-            yield from (cells for _ in range(min(repeated, _MOST_REPEATED)))
-            empty = 0
+            if cells := _cells(row):
+                if at >= MOST_ROWS:
+                    raise UnreadableCatalogue(f"a sheet has more than {MOST_ROWS:,} rows")
+                copies = min(repeated - 1, left // len(cells), MOST_ROWS - at - 1)
+                left -= copies * len(cells)
+                yield from ((number, cells) for number in range(at + 1, at + copies + 2))
+            at += repeated
 
     def parts(self) -> SheetParts:
         """Return the pictures and the merged cells."""
@@ -115,8 +126,12 @@ class Sheet:
 
 def is_open_document(stream: BinaryIO) -> bool:
     """Tell whether a file is an OpenDocument spreadsheet."""
-    with suppress(ValueError, KeyError, *DAMAGED), zipfile.ZipFile(stream) as parts:
-        return parts.read("mimetype").strip().startswith(_KIND)
+    with (
+        suppress(ValueError, KeyError, *DAMAGED),
+        zipfile.ZipFile(stream) as parts,
+        parts.open("mimetype") as kind,
+    ):
+        return kind.read(len(_KIND) + 10).strip().startswith(_KIND)
     return False
 
 
@@ -144,19 +159,33 @@ def _check(stream: IO[bytes]) -> None:
     stream.seek(0)
 
 
-def _cells(element: ET.Element) -> Iterator[Cell]:
-    """Yield a cell as often as it is repeated."""
-    if bare(element.tag) not in ("table-cell", "covered-table-cell"):
-        return
-    cell = Cell(_value(element), "e" if _get(element, "value-type") == "error" else "n")
-    for _ in range(min(_count(element, "number-columns-repeated"), _MOST_REPEATED)):
-        yield cell
+def _cells(row: ET.Element) -> list[Cell]:
+    """Return the cells of a row up to the last filled one."""
+    cells: list[Cell] = []
+    empty = 0
+    for element in row:
+        if bare(element.tag) not in ("table-cell", "covered-table-cell"):
+            continue
+        often, value = _count(element, "number-columns-repeated"), _value(element)
+        if value is None:
+            empty += often
+            continue
+        if len(cells) + empty >= _MOST_COLUMNS:
+            break
+        cells += [_EMPTY] * empty
+        kind = "e" if _get(element, "value-type") == "error" else "n"
+        cells += [Cell(value, kind)] * min(often, _MOST_REPEATED)
+        empty = 0
+    return cells
 
 
 def _value(cell: ET.Element) -> Any:
-    """Return what a cell shows; numbers and flags keep their types, but for leading zeros."""
+    """Return what a cell shows; numbers and flags keep their types.
+
+    A number is a text where it shows leading zeros, or more digits than a number keeps.
+    """
     kind = _get(cell, "value-type")
-    shown = "\n".join("".join(it.itertext()) for it in cell if bare(it.tag) == "p") or None
+    shown = "\n".join(_text(it) for it in cell if bare(it.tag) == "p") or None
     if kind == "boolean":
         return _get(cell, "boolean-value") == "true"
     if kind == "date":
@@ -164,10 +193,23 @@ def _value(cell: ET.Element) -> Any:
     if kind not in ("float", "currency", "percentage"):
         return shown
     number = float(_get(cell, "value") or "nan")
-    if shown and shown.isdigit() and shown.startswith("0") and len(shown) > 1:
+    if shown and _DIGITS.fullmatch(shown):
         return shown
     currency = _get(cell, "currency")
     return f"{number:.2f} {currency}" if kind == "currency" and currency else number
+
+
+def _text(element: ET.Element) -> str:
+    """Return the text of a paragraph, with the spaces, tabs and line ends that are elements."""
+    found = [element.text or ""]
+    for inner in element:
+        name = bare(inner.tag)
+        if name == "s":
+            found.append(" " * min(_count(inner, "c"), _MOST_SPACES))
+        else:
+            found.append(_WHITE.get(name) or _text(inner))
+        found.append(inner.tail or "")
+    return "".join(found)
 
 
 def _get(element: ET.Element, name: str) -> str | None:

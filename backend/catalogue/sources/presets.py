@@ -48,6 +48,7 @@ class Preset:
     is_any_shops: bool = False  # columns are found by their usual and further names too
     in_english: Callable[[str], str] = field(default=str, repr=False)  # a name of a column
     has_options: bool = False  # `arrange` adds those of `named_options`
+    ids: Sequence[str] = ()  # columns of the platform's number, the sku where that repeats
 
 
 TABLE: Final = Preset(
@@ -83,6 +84,7 @@ def _with_own_names(platform: further_platforms.Platform) -> Preset:
         known_by=platform.known_by,
         columns=platform.columns,
         has_options=True,
+        ids=platform.ids,
         hidden={**publication.TABLE, **platform.hidden},
         added=further_platforms.ADDED,
         arrange=platform.arrange,

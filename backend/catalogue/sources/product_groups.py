@@ -6,6 +6,7 @@ variants, as Salesforce's masters do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +16,9 @@ from backend.catalogue.sources.column_names import plain
 
 MOST: Final = 500_000
 """Skus in memory."""
+_OF_PARENT: Final = re.compile(r".*(?:parent|master|vaterartikel|mainnumber|childof|subitemof).*")
+"""Columns that name the group by its product; a number of a group is no sku."""
+_IDS: Final = ("id", "productid", "itemid")
 _NAMING: Final = ("variations",)
 """Columns in which a product names its variants by `product-id`."""
 _ID: Final = "product-id"
@@ -25,7 +29,7 @@ class ProductGroups:
     """The groups that were seen in a first pass over the rows."""
 
     sku: int
-    group: int | None  # the column of the group
+    group: int | None  # the column that names the parent by its sku
     naming: Sequence[int]  # columns of `_NAMING`
     _known: dict[str, str] = field(default_factory=dict)  # sku -> its group
 
@@ -34,6 +38,8 @@ class ProductGroups:
         """Find the columns that say it; None for a table that has none."""
         naming = [at for at, name in enumerate(names) if plain(name) in _NAMING]
         group = fields.get("group_id")
+        if group is not None and not _names_skus(names, group, fields["sku"]):
+            group = None
         if group is None and not naming:
             return None
         return cls(fields["sku"], group, naming)
@@ -52,6 +58,13 @@ class ProductGroups:
     def of(self, sku: str) -> str | None:
         """Return the group of a sku; None if no row says it."""
         return self._known.get(sku)
+
+
+def _names_skus(names: Sequence[str], group: int, sku: int) -> bool:
+    """Tell whether a column names parents by their sku, and not by an id in another column."""
+    name = plain(names[group])
+    ids = [at for at, each in enumerate(names) if plain(each) in _IDS and at != group]
+    return bool(_OF_PARENT.fullmatch(name)) and not (name.endswith("id") and ids and sku not in ids)
 
 
 def _skus_in(cell: Any) -> Iterator[str]:

@@ -69,6 +69,16 @@ def candidates(names: Sequence[str], fields: Mapping[str, int]) -> Sequence[int]
     return (chosen, *dict.fromkeys(others)) if others else ()
 
 
+def candidates_of_platform(
+    names: Sequence[str], fields: Mapping[str, int], ids: Sequence[str]
+) -> Sequence[int]:
+    """Return the columns of a platform's sku and of its number (`ids`); empty without a number."""
+    chosen, known = fields["sku"], [plain(each) for each in ids]
+    others = [at for at, name in enumerate(names) if plain(name) in known and at != chosen]
+    others.sort(key=lambda at: known.index(plain(names[at])))
+    return (chosen, *others) if others else ()
+
+
 def choose_column(
     names: Sequence[str], columns: Sequence[int], rows: Iterable[Sequence[Any]]
 ) -> SkuChoice | None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import ClassVar
 
+from backend.catalogue.sources import named_options
 from backend.catalogue.sources.column_names import names_a_sku
 from backend.catalogue.sources.csv_dialect import Header
 from backend.catalogue.sources.csv_records import TableRecord
@@ -32,6 +34,7 @@ from backend.catalogue.sources.sku_columns import (
     LOOKED_AT,
     SkuChoice,
     candidates,
+    candidates_of_platform,
     choose_column,
 )
 from backend.catalogue.sources.table_columns import (
@@ -141,14 +144,20 @@ class Table(ABC):
             mapping = with_sku_column(mapping, self._sku_choice, header.columns, fields)
             found = find_table_columns(header, preset, mapping, named=named)
             self._columns = found.columns
+            if preset.ids:  # which no longer fill the sku
+                self.preset = replace(preset, arrange=named_options.arrange)
         return found
 
     def _choose_sku(self, mapping: FeedMapping) -> SkuChoice | None:
         """Look at the rows if several columns may hold the sku, and one of them by its name."""
         names, fields = self._header.columns, self._columns.fields
-        if not self.preset.is_any_shops or "sku" in mapping.columns:
+        if ids := () if "sku" in self._mapping.columns else self.preset.ids:
+            columns = candidates_of_platform(names, fields, ids)
+        elif self.preset.is_any_shops and "sku" not in mapping.columns:
+            columns = candidates(names, fields)
+        else:
             return None
-        if not (columns := candidates(names, fields)):
+        if not columns:
             return None
         rows = (it.values for it in self._records() if isinstance(it, TableRecord))
         return choose_column(names, columns, islice(rows, LOOKED_AT))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
+from backend.catalogue.drafts import LONGEST_NAME
+from backend.catalogue.sources.cell_texts import first_sentence
 from backend.catalogue.sources.column_names import plain
 from backend.catalogue.sources.columns import Columns
 from backend.catalogue.sources.csv_records import TableRecord
@@ -19,6 +21,12 @@ from backend.catalogue.sources.row_categories import RowCategories
 from backend.catalogue.sources.row_images import RowImages
 from backend.catalogue.sources.row_plan import RowPlan
 from backend.catalogue.sources.stock_by_place import columns_by_place, in_stock
+
+_DESCRIPTIONS: Final = (
+    *("description", "descriptionshort", "materialdescription"),
+    *("descrizione", "omschrijving", "artikelomschrijving"),
+)
+"""Columns that are the name of a product where a table has no other, and may be longer than one."""
 
 
 class TableRows:
@@ -36,6 +44,8 @@ class TableRows:
     ) -> None:
         self._columns = columns
         self._sku_column = names[columns.fields["sku"]]
+        name = columns.fields.get("display_name")
+        self._name_is_description = name is not None and plain(names[name]) in _DESCRIPTIONS
         price = columns.fields.get("price")
         self._currency = None if price is None else price_name(names[price])[1]
         has_stock = "in_stock" in columns.fields
@@ -55,6 +65,8 @@ class TableRows:
             fields, wrong = self._columns.read(values)
             sku, uri = fields.pop("sku"), fields.pop("image_uri", None)
             warnings += wrong
+            if self._name_is_description and (name := fields.get("display_name")):
+                fields["display_name"] = first_sentence(name, LONGEST_NAME)
         if sku is None or sku in SHEET_ERRORS:
             return Reject(record.line, None, self._without_sku(sku, warnings))
         is_odd = "#" in sku or not fields.get("display_name")

@@ -18,6 +18,7 @@ from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.named_options import ADDED as OPTIONS
 from backend.catalogue.sources.named_options import NamedOptions, column_of
+from backend.vectors.image_points import MOST_IMAGES
 
 GROUP: Final = "group of the variants"
 ADDED: Final = ("additional_images", GROUP, *OPTIONS)
@@ -31,6 +32,7 @@ _OWN: Final = re.compile(
 _OPTION_NAME: Final = re.compile(
     r".*(?:option|attribute|variation)(?:name\d*|\d+name)|optiongroups|バリエーション項目キー\d"
 )
+_SAYS_OPTION: Final = re.compile(r".*(?:option|variant|variation|attribute).*")
 _PATH: Final = re.compile(r"[./]")  # which no flag holds
 _NAMED_PAIRS: Final = re.compile(r"Name=([^|]+)\|Value=([^|\[]+)")
 _UNTRACKED: Final = ("trackinventory", "inventorytracking")
@@ -95,6 +97,7 @@ class _Rows:
     inherited: Sequence[int]
     images: Sequence[int]
     options: NamedOptions
+    of_variant: Sequence[int]  # columns that are filled in the row of a variant
     known: dict[str, TableRecord] = field(default_factory=dict)  # products by their id
 
     @classmethod
@@ -109,7 +112,12 @@ class _Rows:
             sku=next((at[name] for name in _SKUS if name in at), None),
             inherited=sorted(set(range(len(names))) - set(own)),
             images=[it for it, name in enumerate(names) if name in image or "image" in name],
-            options=NamedOptions.find(columns),
+            options=(options := NamedOptions.find(columns)),
+            of_variant=[
+                *(it for it, name in enumerate(names) if _SAYS_OPTION.fullmatch(name)),
+                *(value for _, value in options.pairs),
+                *options.texts,
+            ],
         )
 
     def arranged(self, records: Iterator[TableRecord | Reject]) -> Iterator[TableRecord | Reject]:
@@ -117,7 +125,7 @@ class _Rows:
         for record in records:
             if isinstance(record, Reject):
                 yield record
-            elif group and len(group) < MOST_ROWS and self._is_below(record, group[0]):
+            elif group and len(group) < MOST_ROWS and self._is_below(record, group):
                 group.append(record)
             else:
                 yield from self._products(group)
@@ -128,8 +136,8 @@ class _Rows:
         place = self.at.get(plain(column)) if column else None
         return "" if place is None else as_text(record.values[place])
 
-    def _is_below(self, record: TableRecord, above: TableRecord) -> bool:
-        marks = self.marks
+    def _is_below(self, record: TableRecord, group: Sequence[TableRecord]) -> bool:
+        marks, above = self.marks, group[0]
         if marks.parent:
             parent = self._text(record, marks.parent)
             return bool(parent) and parent == self._text(above, marks.id)
@@ -137,19 +145,35 @@ class _Rows:
             same = self._text(record, marks.same)
             if same:
                 return same == self._text(above, marks.same)
-            return marks.may_be_empty and not self._text(record, marks.label)
+            return self._leaves_all_empty(record, group)
         if marks.kind:
             return self._text(record, marks.kind).lower() in (*marks.variants, *marks.parts)
         return bool(marks.key) and not self._text(record, marks.key)
+
+    def _leaves_all_empty(self, record: TableRecord, group: Sequence[TableRecord]) -> bool:
+        """Tell whether a row without a handle belongs to the product above.
+
+        It has no name, and no sku, or an option, or rows above show that variants are rows here.
+        """
+        if not self.marks.may_be_empty or self._text(record, self.marks.label):
+            return False
+        return (
+            not self._sku(record)
+            or any(as_text(record.values[at]) for at in self.of_variant)
+            or any(self._text(it, self.marks.same) for it in group[1:2])
+        )
 
     def _products(self, rows: Sequence[TableRecord]) -> Iterator[TableRecord]:
         """Yield a product and its variants; a product without a sku gives way to them."""
         if not rows:
             return
         main, *below = rows
-        parts = [it for it in below if self._is_part(it)]
-        variants = [it for it in below if it not in parts]
-        images = [as_text(it.values[at]) for it in parts for at in self.images]
+        is_part = [(self._is_part(it), it) for it in below]
+        parts, variants = (
+            [it for is_it, it in is_part if is_it == which] for which in (True, False)
+        )
+        named_ones = (as_text(it.values[at]) for it in parts for at in self.images)
+        images = [image for image in named_ones if _PATH.search(image)]
         named = self._sku(main)
         group = (named or self._text(main, self.marks.id)) if variants else None
         if self.marks.parent:
@@ -159,14 +183,16 @@ class _Rows:
             group = self._text(main, self.marks.same) or group
         if named or not any(map(self._sku, variants)):
             yield self._completed(main, self._parent_of(main), images, group)
+            images = images[:MOST_IMAGES]  # the product says it if there are more
         for variant in variants:
             is_whole = bool(self.marks.same and self._text(variant, self.marks.label))
             yield self._completed(variant, None if is_whole else main, images, group)
+            images = images[:MOST_IMAGES]
 
     def _is_part(self, record: TableRecord) -> bool:
         """Tell whether a row below a product is none, but a further image or an option."""
         if self.marks.same:
-            return not self._sku(record)
+            return not self._sku(record) and not self._text(record, self.marks.label)
         return self._text(record, self.marks.kind).lower() in self.marks.parts
 
     def _sku(self, record: TableRecord) -> str:
@@ -198,13 +224,24 @@ class _Rows:
                 values[place] = values[place] if as_text(values[place]) else parent.values[place]
             self._add_surcharge(values)
         self._set_stock(values, record, parent)
-        found = self.options.read([*values, *(None for _ in ADDED)])
-        options = dict(zip(OPTIONS, found, strict=True))
+        options = self._options(values, record)
         for name, value in _NAMED_PAIRS.findall(pairs) or _PAIRS.findall(pairs):
             if (column := column_of(name)) and not options[column]:
                 options[column] = value.strip()
-        more = [image for image in images if _PATH.search(image)]
-        return record._replace(values=[*values, more, group, *options.values()])
+        if parent is not None and self.options.exact:
+            for name, value in zip(OPTIONS, self.options.read(values), strict=True):
+                options[name] = options[name] or value
+        return record._replace(values=[*values, [*images], group, *options.values()])
+
+    def _options(self, values: Sequence[Any], record: TableRecord) -> dict[str, Any]:
+        """Return a row's options; a field's column that it leaves empty counts less than they do.
+
+        `values` are those of the row with what it takes from its product.
+        """
+        own = [*values]
+        for at, _ in self.options.exact:
+            own[at] = record.values[at]
+        return dict(zip(OPTIONS, self.options.read(own), strict=True))
 
     def _set_stock(
         self, values: list[Any], record: TableRecord, parent: TableRecord | None

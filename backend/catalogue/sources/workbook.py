@@ -15,8 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
-from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final
 
 from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.csv_dialect import Header
@@ -24,31 +23,22 @@ from backend.catalogue.sources.csv_header import HEADER_LINES
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import (
     FeedRow,
-    ImageFile,
     Reject,
     RowWarning,
     WarningKind,
     kind_of,
 )
 from backend.catalogue.sources.files import DAMAGED, Files
-from backend.catalogue.sources.held_images import held_image
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.table import Table
 from backend.catalogue.sources.workbook_cells import cell_value
+from backend.catalogue.sources.workbook_file import WorkbookImages, reading
 from backend.catalogue.sources.workbook_parts import MergedCells, SheetParts, read_parts
 from backend.catalogue.sources.wrong_cells import record_of
 from backend.errors import UnreadableCatalogue
 from backend.vectors.image_points import MOST_IMAGES
 
-LARGEST_PART: Final = 1_000_000_000  # bytes of a part, unpacked; a bomb has more
-IN_MEMORY: Final = 20_000_000  # bytes of a workbook in a zip; a larger one is copied to the disk
-LARGEST_PICTURE: Final = 50_000_000  # bytes
 _WORKBOOK: Final = "xl/workbook.xml"
-_BROKEN: Final = (
-    *DAMAGED,
-    SyntaxError,  # of XML
-    *(AttributeError, IndexError, KeyError, TypeError, ValueError),  # openpyxl checks few of them
-)
 
 
 class Workbook(Table):
@@ -62,7 +52,7 @@ class Workbook(Table):
         self._file: BinaryIO
         self._header_at = self._width = 0
         self._parts = SheetParts()
-        self._pictures: zipfile.ZipFile | None = None
+        self._images_in_it = WorkbookImages(files, name)
         super().__init__(files, name, mapping)
 
     def _read_header(self) -> Header:
@@ -72,7 +62,7 @@ class Workbook(Table):
         with self._opened() as book:
             shown = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
             for sheet in shown:
-                for at, row in islice(_rows(sheet), HEADER_LINES):
+                for at, row in islice(self._numbered_rows(sheet), HEADER_LINES):
                     names = [" ".join(as_text(cell_value(cell)).split()) for cell in row]
                     if self._is_header(names):
                         found.append((sheet.title, at, names))
@@ -88,8 +78,9 @@ class Workbook(Table):
         return self._found(*chosen)
 
     def _remarks(self) -> list[RowWarning]:
-        """Add that other sheets have skus too."""
+        """Add what is left out of the sheet, and that other sheets have skus too."""
         said = super()._remarks()
+        said += [RowWarning(WarningKind.OTHER, text) for text in self._parts.left_out]
         if self._others:
             names = ", ".join(map(repr, self._others[:5]))
             text = (
@@ -107,10 +98,11 @@ class Workbook(Table):
         return Header(names, "")
 
     def _file_records(self) -> Iterator[TableRecord | Reject]:
-        with self._opened() as book, zipfile.ZipFile(self._file) as pictures:
-            self._pictures = pictures
+        if self._parts.pictures:
+            self._images_in_it.open()
+        with self._opened() as book:
             merged = MergedCells(self._parts.merged)
-            for at, row in _rows(book[self._sheet]):
+            for at, row in self._numbered_rows(book[self._sheet]):
                 if at > self._header_at and (record := self._record(at, row, merged)):
                     yield record
 
@@ -133,23 +125,25 @@ class Workbook(Table):
         if row.image or row.further or row.fields.get("image_uri"):
             return row
         kept = tuple(it for it in row.warnings if kind_of(it) is not WarningKind.NO_IMAGE)
-        images, wrong = self._read_pictures(members[:MOST_IMAGES])
+        images, wrong = self._images_in_it.find(members[:MOST_IMAGES])
         row = replace(row, warnings=(*kept, *wrong))
         if not images:
             return row
         first, *further = images
         return replace(row, image=first, further=tuple(further) if further else row.further)
 
-    def _read_pictures(self, members: Sequence[str]) -> tuple[list[ImageFile], list[RowWarning]]:
-        """Return the pictures that can be read, and what is wrong with the others."""
-        images, wrong = [], []
-        for name in members:
-            try:
-                images.append(held_image(_member(self._pictures, name)))
-            except (KeyError, ValueError, *DAMAGED) as error:
-                text = f"the picture {name} in the workbook cannot be read: {error}"
-                wrong.append(RowWarning(WarningKind.IMAGE, text))
-        return images, wrong
+    def close(self) -> None:
+        """Close the file. Images cannot be read any more."""
+        self._images_in_it.close()
+        super().close()
+
+    def _numbered_rows(self, sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Yield the number and the cells of each row.
+
+        What the file says of its size is not trusted.
+        """
+        sheet.reset_dimensions()
+        yield from enumerate(sheet.iter_rows(), 1)
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -173,59 +167,8 @@ class Workbook(Table):
         return read_parts(self._file, sheet)
 
 
-@contextmanager
-def reading(files: Files, name: str) -> Iterator[BinaryIO]:
-    """Open a workbook's file. Raises UnreadableCatalogue for what is wrong while it is read."""
-    with files.open(name) as stream, _seekable(stream) as file:
-        try:
-            _check_sizes(name, file)
-            yield file
-        except _BROKEN as error:
-            reason = f"{name} is not a readable workbook: {error or type(error).__name__}"
-            raise UnreadableCatalogue(reason) from error
-
-
 def is_workbook(stream: BinaryIO) -> bool:
     """Tell whether a file is a zip with the parts of an XLSX workbook."""
     with suppress(ValueError, struct.error, *DAMAGED), zipfile.ZipFile(stream) as parts:
         return _WORKBOOK in parts.namelist()
     return False
-
-
-def _member(parts: zipfile.ZipFile | None, name: str) -> bytes:
-    """Return a picture's bytes. Raises ValueError for a very large one, and what zipfile does."""
-    if parts is None:
-        raise ValueError("the workbook is closed")
-    if (size := parts.getinfo(name).file_size) > LARGEST_PICTURE:
-        raise ValueError(f"it has {size:,} bytes, more than {LARGEST_PICTURE:,}")
-    return parts.read(name)
-
-
-@contextmanager
-def _seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
-    """Give a file in which one can seek at no cost; a member of a zip is copied for it."""
-    if not isinstance(stream, zipfile.ZipExtFile):
-        yield stream
-        return
-    with SpooledTemporaryFile(IN_MEMORY) as copy:
-        while chunk := stream.read(1 << 20):
-            copy.write(chunk)
-        copy.seek(0)
-        yield cast("BinaryIO", copy)
-
-
-def _check_sizes(name: str, file: BinaryIO) -> None:
-    with zipfile.ZipFile(file) as parts:
-        largest = max((part.file_size for part in parts.infolist()), default=0)
-    file.seek(0)
-    if largest > LARGEST_PART:
-        raise UnreadableCatalogue(
-            f"{name}: a sheet has {largest:,} bytes unpacked, more than {LARGEST_PART:,}; "
-            "export it as CSV"
-        )
-
-
-def _rows(sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
-    """Yield the number and the cells of each row; what the file says of its size is not trusted."""
-    sheet.reset_dimensions()
-    yield from enumerate(sheet.iter_rows(), 1)

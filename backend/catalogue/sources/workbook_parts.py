@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 from xml.etree import ElementTree as ET
@@ -16,6 +16,7 @@ from xml.etree import ElementTree as ET
 from backend.catalogue.sources.workbook_pictures import above_cells, in_cells
 from backend.catalogue.sources.workbook_xml import (
     DECLARES,
+    LargePart,
     Place,
     bare,
     parsed,
@@ -43,6 +44,7 @@ class SheetParts:
     merged: dict[Place, int] = field(default_factory=dict)  # first cell -> the last row
     in_cells: set[Place] = field(default_factory=set)  # those with a picture; they hold no value
     without_result: set[Place] = field(default_factory=set)  # formulas that were never computed
+    left_out: list[str] = field(default_factory=list)  # what could not be read, for the importer
 
     def mended(self, row: int, values: list[Any]) -> list[Any]:
         """Return the values of a row, with what formulas and pictures stand for."""
@@ -81,7 +83,7 @@ class MergedCells:
 def read_parts(file: IO[bytes], sheet: str) -> SheetParts:
     """Read the parts of a sheet, by its title. What is damaged in them is left out."""
     found = SheetParts()
-    with zipfile.ZipFile(file) as parts, suppress(KeyError, ValueError, ET.ParseError):
+    with zipfile.ZipFile(file) as parts, _noting(found):
         name = _part_of(parts, sheet)
         if not _may_tell(parts, name):
             return found
@@ -89,14 +91,26 @@ def read_parts(file: IO[bytes], sheet: str) -> SheetParts:
         with parts.open(name) as stream:
             scan.read(stream)
         pictures: list[tuple[Place, str]] = []
-        with suppress(KeyError, ValueError, ET.ParseError):
+        with _noting(found):
             pictures += in_cells(parts, scan.rich)
             found.in_cells.update(at for at, _ in pictures)
-        with suppress(KeyError, ValueError, ET.ParseError):
+        with _noting(found):
             pictures += above_cells(parts, name, scan.heights)
         for (row, _), member in sorted(pictures):
             found.pictures.setdefault(row, []).append(member)
     return found
+
+
+@contextmanager
+def _noting(found: SheetParts) -> Iterator[None]:
+    """Leave out what is damaged, and note what is too large."""
+    try:
+        yield
+    except LargePart as error:
+        text = f"the pictures of the sheet are not all read: {error}"
+        found.left_out.append(text)
+    except (KeyError, ValueError, ET.ParseError):
+        pass
 
 
 def _may_tell(parts: zipfile.ZipFile, name: str) -> bool:

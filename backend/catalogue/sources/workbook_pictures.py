@@ -26,7 +26,7 @@ def above_cells(
     """Yield the pictures that lie above the cells of a sheet, each with its cell."""
     targets = relations(parts, sheet)
     drawings = [name for name in targets.values() if "/drawings/drawing" in name]
-    for drawing in drawings:
+    for drawing in dict.fromkeys(drawings):
         media = relations(parts, drawing)
         for anchor in parsed(parts, drawing):
             place = place_of_anchor(anchor, heights)

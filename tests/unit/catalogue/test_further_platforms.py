@@ -119,3 +119,17 @@ def test_a_variant_takes_the_texts_of_the_product_whose_id_it_names(
 
 def test_a_product_without_a_reference_is_named_by_its_number(tmp_path: Path) -> None:
     assert [row.sku for row in read(tmp_path, PRESTASHOP)] == ["T-1", "id:2"]
+
+
+def test_a_reference_that_repeats_gives_way_to_the_number(tmp_path: Path) -> None:
+    path = tmp_path / "feed.csv"
+    path.write_text("Product ID,Reference,Name,Price\n1,R,Tee,9\n2,R,Cap,8\n3,R,Hat,7\n4,,Bag,6\n")
+    with closing(open_source(path)) as source:
+        rows = list(read_rows(source, LastLines(source.skus())))
+        remarks = source.describe().remarks
+    found = {row.sku: row.draft.values for row in rows if isinstance(row, CheckedRow)}
+    assert {sku: it["group_id"] for sku, it in found.items()} == {
+        **dict.fromkeys("123", "R"),
+        "4": None,
+    }
+    assert "'Product ID', because 'Reference' repeats" in remarks[0]

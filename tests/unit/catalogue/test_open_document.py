@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zipfile
 from contextlib import closing
 from pathlib import Path
@@ -130,9 +131,10 @@ def test_pictures_and_merged_cells_belong_to_their_rows(tmp_path: Path) -> None:
         a=b"first",
         b=b"second",
     )
-    found = rows(path)
+    with closing(open_source(path)) as source:
+        found = [it for it in source.read() if isinstance(it, FeedRow)]
+        images = [it.image.read(100) if isinstance(it.image, ImageFile) else None for it in found]
     assert [it.fields["article_type"] for it in found] == ["Hats", "Hats", "Tees"]
-    images = [it.image.read(100) if isinstance(it.image, ImageFile) else None for it in found]
     assert images == [b"first", b"second", None]
 
 
@@ -140,3 +142,50 @@ def test_a_damaged_spreadsheet_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, sheet(HEADER) + "<broken")
     with pytest.raises(UnreadableCatalogue, match="is not a readable workbook"):
         read(path)
+
+
+def test_more_rows_than_a_sheet_can_have_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, sheet(HEADER, row(EMPTY, repeated=10**12), row(text("A"))))
+    with pytest.raises(UnreadableCatalogue, match="more than 1,048,576 rows"):
+        read(path)
+
+
+def test_copies_of_wide_rows_are_limited_and_rows_keep_their_numbers(tmp_path: Path) -> None:
+    wide = text("x", number_columns_repeated="999")
+    many = [row(text(name), wide, repeated=5_000) for name in "AB"]
+    found = rows(written(tmp_path, sheet(HEADER, *many, row(text("C")))))
+    assert 2 < len(found) < 500
+    assert (found[-2].sku, found[-1].line, found[-1].sku) == ("B", 10_002, "C")
+
+
+def test_empty_cells_at_the_end_are_not_built(tmp_path: Path) -> None:
+    end = '<table:table-cell table:number-columns-repeated="10000000000"/>'
+    gap = '<table:table-cell table:number-columns-repeated="2"/>'
+    (found,) = rows(written(tmp_path, sheet(HEADER, row(text("A"), gap, text("XL"), end))))
+    assert found.fields["attributes"] == {"size": "XL"}
+
+
+def test_spaces_tabs_and_line_ends_are_kept(tmp_path: Path) -> None:
+    size = 'Tee<text:s/>long<text:s text:c="2"/><text:span>red<text:tab/>a</text:span>'
+    cells = text("A"), text("Tee"), "<table:table-cell/>", text(size + "<text:line-break/>b")
+    (found,) = rows(written(tmp_path, sheet(HEADER, row(*cells))))
+    assert found.fields["attributes"] == {"size": "Tee long  red\ta\nb"}
+
+
+def test_a_number_of_many_digits_is_what_it_shows(tmp_path: Path) -> None:
+    digits = "12345678901234567890"
+    (found,) = rows(written(tmp_path, sheet(HEADER, row(number(float(digits), digits)))))
+    assert found.sku == digits
+
+
+def test_only_the_beginning_of_the_kind_of_a_zip_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("mimetype", bytes(2 * 10**7))
+        file.writestr("a.csv", "sku\nA\n")
+    tracemalloc.start()
+    try:
+        with closing(open_source(tmp_path / "a.zip")) as source:
+            assert [sku for _, sku in source.skus()] == ["A"]
+        assert tracemalloc.get_traced_memory()[1] < 2 * 10**7
+    finally:
+        tracemalloc.stop()

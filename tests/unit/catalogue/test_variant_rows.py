@@ -186,3 +186,18 @@ def test_a_table_with_a_line_of_dashes_is_read_by_it(tmp_path: Path) -> None:
         ("A1", "Red Tee", 19.9),
         ("A2", None, 9.0),
     ]
+
+
+def test_a_named_row_without_a_sku_is_a_reject(tmp_path: Path) -> None:
+    _, reject = read(tmp_path, "product_id,sku,name\n1,A1,Tee\n1,,Tee L\n")
+    assert isinstance(reject, Reject)
+    assert "sku" in reject.reason
+
+
+def test_variants_take_no_more_images_than_a_product_keeps(tmp_path: Path) -> None:
+    images = "".join(f"tee,,,https://s.example/{number}.jpg\n" for number in range(40))
+    text = f"handle,name,sku,image_url\ntee,Tee,T-1,\ntee,,T-2,\n{images}"
+    first, second = products(tmp_path, text)
+    assert any("40 images are named" in warning for warning in first.warnings)
+    assert first.further == second.further
+    assert not second.warnings

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
+import resource
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from openpyxl import Workbook
 from openpyxl.drawing.image import Image as Picture
 from openpyxl.drawing.spreadsheet_drawing import AnchorMarker, TwoCellAnchor
@@ -14,7 +19,9 @@ from PIL import Image
 
 from backend.catalogue.sources import open_source
 from backend.catalogue.sources.feed import FeedRow, ImageFile, Reject
+from backend.catalogue.sources.workbook_file import IN_MEMORY
 from backend.catalogue.sources.workbook_parts import NO_RESULT
+from backend.errors import CorruptImage, ImageTooLarge, UnreadableCatalogue
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -65,6 +72,11 @@ def colours(row: FeedRow) -> list[object]:
     return [it.convert("RGB").getpixel((0, 0)) for it in shown]
 
 
+def with_colours(path: Path) -> list[tuple[FeedRow, list[object]]]:
+    with closing(open_source(path)) as source:
+        return [(row, colours(row)) for row in source.read() if isinstance(row, FeedRow)]
+
+
 def saved(folder: Path, book: Workbook) -> Path:
     book.save(folder / "a.xlsx")
     return folder / "a.xlsx"
@@ -81,10 +93,10 @@ def test_a_picture_is_the_image_of_the_row_in_which_it_lies(tmp_path: Path) -> N
     moved = picture("lime")
     moved.anchor = TwoCellAnchor(_from=low, to=AnchorMarker(col=3, row=3, rowOff=9))
     book.active.add_image(moved)
-    hat, cap, tee = rows(saved(tmp_path, book))
-    assert colours(hat) == [(255, 0, 0), (0, 0, 255)]
-    assert (colours(cap), cap.warnings[0]) == ([], "no image is named")
-    assert (colours(tee), tee.warnings) == ([(0, 255, 0)], ())
+    (_, hat), (cap, none), (tee, lime) = with_colours(saved(tmp_path, book))
+    assert hat == [(255, 0, 0), (0, 0, 255)]
+    assert (none, cap.warnings[0]) == ([], "no image is named")
+    assert (lime, tee.warnings) == ([(0, 255, 0)], ())
 
 
 def test_a_row_that_names_an_image_keeps_it(tmp_path: Path) -> None:
@@ -114,8 +126,8 @@ def test_a_picture_that_lies_in_its_cell_is_the_image(tmp_path: Path) -> None:
             after.writestr(name, text)
         after.writestr("xl/media/image1.png", png("red"))
         after.writestr("xl/media/image2.png", png("blue"))
-    first, second = rows(tmp_path / "b.xlsx")
-    assert (colours(first), colours(second)) == ([(0, 0, 255)], [(255, 0, 0)])
+    (first, blue), (_, red) = with_colours(tmp_path / "b.xlsx")
+    assert (blue, red) == ([(0, 0, 255)], [(255, 0, 0)])
     assert not first.warnings
 
 
@@ -144,3 +156,91 @@ def test_a_formula_without_its_result_is_named(tmp_path: Path) -> None:
     shirt, reject = read(saved(tmp_path, book))
     assert f"size: {NO_RESULT}; left out" in getattr(shirt, "warnings", ())
     assert reject == Reject(3, None, f"the sku is empty ({NO_RESULT})")
+
+
+def with_pictures(folder: Path, *rows: str) -> Path:
+    """Write a workbook with these skus, each with a picture."""
+    book = Workbook()
+    book.active.append(["sku", "name"])
+    for at, sku in enumerate(rows, 2):
+        book.active.append([sku, "Hat"])
+        book.active.add_image(picture("red"), f"C{at}")
+    return saved(folder, book)
+
+
+def changed(path: Path, part: str, change: Callable[[bytes], bytes]) -> Path:
+    with zipfile.ZipFile(path) as before, zipfile.ZipFile(path.parent / "b.xlsx", "w") as after:
+        for name in before.namelist():
+            data = before.read(name)
+            after.writestr(name, change(data) if name == part else data, zipfile.ZIP_DEFLATED)
+    return path.parent / "b.xlsx"
+
+
+def test_an_image_of_many_rows_takes_no_memory_until_it_is_read(tmp_path: Path) -> None:
+    path = with_pictures(tmp_path, *"ABCDEFGH")
+    large = changed(path, "xl/media/image1.png", lambda data: data + bytes(10**7))
+    tracemalloc.start()
+    try:
+        with closing(open_source(large)) as source:
+            images = [row.image for row in source.read() if isinstance(row, FeedRow)]
+            assert tracemalloc.get_traced_memory()[1] < 10**7
+            assert isinstance(images[0], ImageFile)
+            assert len(images[0].read(2 * 10**7)) == images[0].size > 10**7
+            with pytest.raises(ImageTooLarge, match=r"image1\.png has 10,000,\d+ bytes"):
+                images[0].read(10**7)
+    finally:
+        tracemalloc.stop()
+    assert len(images) == 8
+    assert all(images)
+
+
+def test_pictures_that_are_damaged_or_missing_are_named(tmp_path: Path) -> None:
+    rels = "xl/drawings/_rels/drawing1.xml.rels"
+    path = changed(with_pictures(tmp_path, "A", "B"), rels, lambda it: it.replace(b"e2", b"e7"))
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as file:
+        at = file.getinfo("xl/media/image1.png").header_offset
+    data[at + 70] ^= 255
+    path.write_bytes(data)
+    with closing(open_source(path)) as source:
+        hat, cap = [row for row in source.read() if isinstance(row, FeedRow)]
+        assert hat.image
+        with pytest.raises(CorruptImage, match=r"image1\.png in the workbook is damaged"):
+            hat.image.read(10_000)
+    assert cap.image is None
+    assert cap.warnings[0] == "the picture xl/media/image7.png is not in the workbook"
+
+
+def test_a_very_large_drawing_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    part = "xl/drawings/drawing1.xml"
+    path = changed(with_pictures(tmp_path, "A"), part, lambda data: data + b" " * 10**7)
+    with closing(open_source(path)) as source:
+        (remark,) = source.describe().remarks
+        (row,) = [row for row in source.read() if isinstance(row, FeedRow)]
+    assert remark.startswith(f"the pictures of the sheet are not all read: {part} has 10,0")
+    assert (row.sku, row.image) == ("A", None)
+
+
+def test_a_drawing_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    def twice(data: bytes) -> bytes:
+        (one,) = re.findall(rb"<Relationship .*?/>", data)
+        return data.replace(one, one + one.replace(b"rId1", b"rId2"))
+
+    rels = "xl/worksheets/_rels/sheet1.xml.rels"
+    ((_, shown),) = with_colours(changed(with_pictures(tmp_path, "A"), rels, twice))
+    assert shown == [(255, 0, 0)]
+
+
+def test_a_fault_of_the_host_is_not_charged_to_the_workbook(tmp_path: Path) -> None:
+    inner = with_pictures(tmp_path, "A")
+    with zipfile.ZipFile(inner, "a") as file:
+        file.writestr("xl/media/large.bin", bytes(IN_MEMORY))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.write(inner, "a.xlsx")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (IN_MEMORY // 2, before[1]))
+    try:
+        with pytest.raises(UnreadableCatalogue, match="the file cannot be read: File too large"):
+            open_source(tmp_path / "a.zip")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
