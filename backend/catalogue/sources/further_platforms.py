@@ -30,7 +30,7 @@ class Platform:
     columns: Mapping[str, Sequence[str]]  # our field -> the columns to take
     ids: Sequence[str] = ()  # columns, of which the first names a product without a sku
     hidden: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    in_english: Callable[[str], str] = str  # a name of a column
+    usual_name: Callable[[str], str] = str  # of a column, from the name that it has
 
     def arrange(
         self, columns: Sequence[str], records: Iterator[TableRecord | Reject]
@@ -62,25 +62,27 @@ def _platform(
     known_by: Sequence[str],
     columns: Mapping[str, str],
     *,
-    id: str = "",
-    off: Mapping[str, Sequence[str]] | None = None,
-    in_english: Callable[[str], str] = str,
+    ids: str = "",
+    hidden: Mapping[str, Sequence[str]] | None = None,
+    usual_name: Callable[[str], str] = str,
 ) -> Platform:
     """Return a platform; names that count one after the other are divided by blanks and commas."""
     return Platform(
         name=name,
         title=title,
-        known_by=[[name.strip() for name in each.split(",")] for each in known_by],
-        columns={
-            ours: [name.strip() for name in names.split(",")] for ours, names in columns.items()
-        },
-        ids=[name.strip() for name in id.split(",") if name],
-        hidden=off or {},
-        in_english=in_english,
+        known_by=[_listed(each) for each in known_by],
+        columns={ours: _listed(theirs) for ours, theirs in columns.items()},
+        ids=_listed(ids) if ids else (),
+        hidden=hidden or {},
+        usual_name=usual_name,
     )
 
 
-def _of_saleor(name: str) -> str:
+def _listed(columns: str) -> list[str]:
+    return [column.strip() for column in columns.split(",")]
+
+
+def _without_place(name: str) -> str:
     """Return the bare name of `default-channel (channel price amount)`: the price amount."""
     found = _OF_PLACE.search(name)
     return found[1] if found else name
@@ -102,8 +104,8 @@ PLATFORMS: Final = (
             "ID, Artikelnummer, Name, Preis (zzgl. MwSt.)",
         ),
         {"sku": "Reference, Référence, Referencia, Artikelnummer"},
-        id="Product ID, ID produit, ID",
-        off={"Status": _OFF, "État": _OFF, "Estado": _OFF},
+        ids="Product ID, ID produit, ID",
+        hidden={"Status": _OFF, "État": _OFF, "Estado": _OFF},
     ),
     _platform(
         "prestashop-combinations",
@@ -136,8 +138,8 @@ PLATFORMS: Final = (
             "brand": "v_manufacturers_name",
             "article_type": "v_categories_name_1",
         },
-        id="v_products_id",
-        off={"v_status": _OFF},
+        ids="v_products_id",
+        hidden={"v_status": _OFF},
     ),
     _platform(
         "gambio",
@@ -152,8 +154,8 @@ PLATFORMS: Final = (
             "brand": "p_manufacturer",
             "article_type": "p_cat.2, p_cat.1, p_cat.0",
         },
-        id="p_id",
-        off={"p_status": _OFF},
+        ids="p_id",
+        hidden={"p_status": _OFF},
     ),
     _platform(
         "bitrix",
@@ -169,8 +171,8 @@ PLATFORMS: Final = (
             "article_type": "IC_GROUP2, IC_GROUP1, IC_GROUP0",
             "master_category": "IC_GROUP0",
         },
-        id="IE_ID",
-        off={"IE_ACTIVE": _OFF},
+        ids="IE_ID",
+        hidden={"IE_ACTIVE": _OFF},
     ),
     _platform(
         "plentymarkets",
@@ -186,7 +188,7 @@ PLATFORMS: Final = (
             "brand": "ItemManufacturer.name",
             "article_type": "Category.path, Category.name",
         },
-        id="Variation.id",
+        ids="Variation.id",
     ),
     _platform(
         "netsuite",
@@ -198,14 +200,14 @@ PLATFORMS: Final = (
             "price": "Online Price, Base Price",
             "group_id": "Matrix Item : Parent, Subitem of",
         },
-        id="Internal ID",
+        ids="Internal ID",
     ),
     _platform(
         "lightspeed-ecom",
         "Lightspeed eCom's products",
         ("Internal_ID, Internal_Variant_ID",),
         {"sku": "Article_Code, SKU", "group_id": "Internal_ID", "in_stock": "Stock_Level"},
-        id="Internal_Variant_ID",
+        ids="Internal_Variant_ID",
     ),
     _platform(
         "ceneo",
@@ -218,8 +220,8 @@ PLATFORMS: Final = (
         "CS-Cart's products",
         ("Product code, Language, Product name", "Product code, Language, Status"),
         {"sku": "Product code", "image_uri": "Detailed image"},
-        id="Product id",
-        off={"Status": ("d", "h")},
+        ids="Product id",
+        hidden={"Status": ("d", "h")},
     ),
     _platform(
         "saleor",
@@ -233,9 +235,9 @@ PLATFORMS: Final = (
             "currency": "currency code",
             "image_uri": "variant media, product media",
         },
-        id="variant id",
-        off={"published": _OFF},
-        in_english=_of_saleor,
+        ids="variant id",
+        hidden={"published": _OFF},
+        usual_name=_without_place,
     ),
 )
 """The platforms, in the order in which they are tried."""

@@ -46,7 +46,7 @@ class Preset:
     added: tuple[str, ...] = ()  # columns that `arrange` adds
     arrange: Arrange | None = field(default=None, repr=False)
     is_any_shops: bool = False  # columns are found by their usual and further names too
-    in_english: Callable[[str], str] = field(default=str, repr=False)  # a name of a column
+    usual_name: Callable[[str], str] = field(default=str, repr=False)  # a name of a column
     has_options: bool = False  # `arrange` adds those of `named_options`
     ids: Sequence[str] = ()  # columns of the platform's number, the sku where that repeats
 
@@ -88,7 +88,7 @@ def _with_own_names(platform: further_platforms.Platform) -> Preset:
         hidden={**publication.TABLE, **platform.hidden},
         added=further_platforms.ADDED,
         arrange=platform.arrange,
-        in_english=platform.in_english,
+        usual_name=platform.usual_name,
         is_any_shops=True,
     )
 
@@ -176,7 +176,7 @@ PRESETS: Final = (
         paths_end=",",
         added=named_options.ADDED,
         arrange=woocommerce.arrange,
-        in_english=woocommerce_headers.in_english,
+        usual_name=woocommerce_headers.in_english,
     ),
     Preset(
         name="magento1",
@@ -307,7 +307,7 @@ def find_preset(columns: Sequence[str], name: str | None) -> Preset:
             raise ConfigurationError(f"there is no format {name!r}; there are: {', '.join(NAMES)}")
         return found
     for preset in (*PRESETS, *_FURTHER):
-        there = {plain(preset.in_english(column)) for column in columns}
+        there = {plain(preset.usual_name(column)) for column in columns}
         if any(there.issuperset(map(plain, known)) for known in preset.known_by):
             options = _options(columns) if preset.has_options else {}
             return replace(preset, columns={**options, **preset.columns}) if options else preset
@@ -349,7 +349,7 @@ def apply_preset(preset: Preset, columns: Sequence[str], mapping: FeedMapping) -
     A later column that has our own name for a field is not taken for it where the preset names
     another.
     """
-    by_name = {plain(preset.in_english(column)): column for column in reversed(columns)}
+    by_name = {plain(preset.usual_name(column)): column for column in reversed(columns)}
     found = {
         ours: column
         for ours, names in preset.columns.items()

@@ -94,11 +94,11 @@ class Publication:
 
     @classmethod
     def find(
-        cls, names: Sequence[str], hidden: Hidden, in_english: Callable[[str], str]
+        cls, names: Sequence[str], hidden: Hidden, usual_name: Callable[[str], str]
     ) -> Publication:
         """Find them among the names of the columns."""
         by_name = {plain(column): values for column, values in hidden.items()}
-        places = [(at, name, plain(in_english(name))) for at, name in enumerate(names)]
+        places = [(at, name, plain(usual_name(name))) for at, name in enumerate(names)]
         return cls([(at, name, by_name[key]) for at, name, key in places if key in by_name])
 
     def apply(

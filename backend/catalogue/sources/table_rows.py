@@ -50,7 +50,7 @@ class TableRows:
         self._currency = None if price is None else price_name(names[price])[1]
         has_stock = "in_stock" in columns.fields
         self._places = [] if has_stock else columns_by_place(names)
-        self._publication = Publication.find(names, preset.hidden, preset.in_english)
+        self._publication = Publication.find(names, preset.hidden, preset.usual_name)
         self._categories = categories
         self._images = images
         self._plan = plan
